@@ -1,0 +1,36 @@
+"""Continue any score, train on yours, hear it: language models of symbolic music.
+
+The same verbs as the command line, as functions. Each loads what it needs when it is first used.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "read": "symbolic.midi.reading",
+    "write": "symbolic.midi.reading",
+    "load_seed": "symbolic.midi.seeds",
+    "load_tokenizer": "symbolic.generation.bundle",
+    "load_model": "symbolic.generation.bundle",
+    "continue_score": "symbolic.generation.continuation",
+    "render": "symbolic.rendering",
+    "render_file": "symbolic.rendering",
+    "plot_piano_roll": "symbolic.midi.pianoroll",
+    "tokenize_folder": "symbolic.training.corpus",
+    "train": "symbolic.training.loop",
+    "evaluate": "symbolic.training.evaluation",
+    "InputError": "symbolic.errors",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'symbolic' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

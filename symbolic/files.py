@@ -1,0 +1,80 @@
+"""Writing files so that a killed run, or a full disk, leaves nothing half written.
+
+An output goes to a temporary name in the same folder and is renamed when it is complete.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from symbolic.errors import InputError
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise `InputError` when `path` exists and `force` was not asked for; checked before long work starts."""
+    if path.exists() and not force:
+        raise InputError(f"{path}: this output exists already; choose another name or add --force to replace it")
+
+
+@contextlib.contextmanager
+def new_file(path: Path, force: bool = False) -> Iterator[Path]:
+    """Give a temporary path to write to; on success it becomes `path`, on any failure it is removed.
+
+    The temporary name keeps the suffix of `path`, because libraries choose the format by it.
+    Raises `InputError` when `path` exists (unless `force`), cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    refuse_existing(path, force)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    temporary = Path(name)
+    try:
+        with _explained(path):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
+    """The same as `new_file` for a folder of outputs; with `force` an existing folder is replaced at the end."""
+    path = Path(path)
+    refuse_existing(path, force)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    try:
+        with _explained(path):
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.exists():
+                path.unlink()
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"{path}: the disk is full, nothing was written; free some space or choose another folder") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place with -o") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,256 @@
+"""The Transformer-XL: token and beat embeddings, pre-norm blocks with relative attention, memory from segment to segment.
+
+Shapes: B batch, T tokens, M memory length, C hidden width, H heads, D = C / H, V vocabulary size.
+Source: Dai et al., "Transformer-XL" (2019), and the beat embedding of musicautobot (Shaw 2019). Different on purpose:
+layer normalisation before each part, a window that slides with every query (see `attention`), beats from the meter instead of a fixed grid.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import ModelOutput, logging
+
+from symbolic.errors import InputError
+from symbolic.models.attention import BandAttention, sinusoids, window_mask
+from symbolic.models.configuration import TransformerXLConfig
+from symbolic.models.memory import DecodingState, Memory, advanced
+
+
+@dataclass
+class TransformerXLOutput(ModelOutput):
+    """logits (B, T, V); the memory to hand to the next segment; the mean loss in nats when labels were given."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    memory: Memory | None = None
+
+
+class Embeddings(nn.Module):
+    """Token plus beat: bar (modulo a cycle), beat of the bar, and grid step of the beat, each with its own table."""
+
+    def __init__(self, config: TransformerXLConfig) -> None:
+        super().__init__()
+        self.token = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.bar = nn.Embedding(config.bar_cycle, config.hidden_size)
+        self.beat = nn.Embedding(config.beats_per_bar, config.hidden_size)
+        self.subdivision = nn.Embedding(config.positions_per_beat, config.hidden_size)
+        self.bar_cycle = config.bar_cycle
+
+    def forward(self, ids: Tensor, beats: Tensor) -> Tensor:
+        """ids (B, T), beats (B, T, 3) as (bar, beat, subdivision) → (B, T, C)."""
+        bar, beat, subdivision = beats.unbind(-1)
+        return self.token(ids) + self.bar(bar % self.bar_cycle) + self.beat(beat) + self.subdivision(subdivision)
+
+
+class RelativeAttention(nn.Module):
+    """Multi-head attention over memory and segment with the two learned biases of Transformer-XL."""
+
+    def __init__(self, config: TransformerXLConfig) -> None:
+        super().__init__()
+        self.heads, self.memory_length = config.num_attention_heads, config.memory_length
+        self.width = config.hidden_size // self.heads
+        self.query = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.key_value = nn.Linear(config.hidden_size, 2 * config.hidden_size, bias=False)
+        self.relative = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.content_bias = nn.Parameter(torch.zeros(self.heads, self.width))
+        self.position_bias = nn.Parameter(torch.zeros(self.heads, self.width))
+
+    def forward(self, segment: Tensor, context: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
+        """segment (B, T, C) attends to context (B, M + T, C); positions (M + 1, C), row c for distance M − c."""
+        B, T, C = segment.shape
+        queries = self._split(self.query(segment)) * self.width**-0.5
+        keys, values = (self._split(part) for part in self.key_value(context).chunk(2, dim=-1))
+        content = queries + (self.content_bias * self.width**-0.5).to(queries.dtype)[:, None, None]
+        position = queries + (self.position_bias * self.width**-0.5).to(queries.dtype)[:, None, None]
+        attended = BandAttention.apply(content, position, keys, values, self.relative_keys(positions).to(queries.dtype), hidden)
+        return self.output(attended.permute(1, 2, 0, 3).reshape(B, T, C))
+
+    def relative_keys(self, positions: Tensor) -> Tensor:
+        """(n, C) → (H, n, D)."""
+        return self.relative(positions).view(-1, self.heads, self.width).transpose(0, 1).contiguous()
+
+    def step(self, segment: Tensor, keys: Tensor, values: Tensor, relative: Tensor, position: int, hidden: Tensor | None) -> Tensor:
+        """One token (B, C) against the ring keys, values (B, H, M + 1, D), which take it in; relative as in `DecodingState`."""
+        B, C = segment.shape
+        size = keys.shape[2]
+        query = self.query(segment).view(B, self.heads, 1, self.width) * self.width**-0.5
+        key, value = self.key_value(segment).view(B, 2, self.heads, self.width).unbind(1)
+        keys[:, :, position % size], values[:, :, position % size] = key, value
+        begin = size - position % size
+        content = query + (self.content_bias * self.width**-0.5)[None, :, None]
+        place = query + (self.position_bias * self.width**-0.5)[None, :, None]
+        scores = content @ keys.transpose(-1, -2) + place @ relative[:, begin : begin + size].transpose(-1, -2)
+        if hidden is not None:
+            scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
+        return self.output((torch.softmax(scores, dim=-1) @ values).reshape(B, C))
+
+    def _split(self, states: Tensor) -> Tensor:
+        """(B, T, C) → (H, B, T, D), heads first, so that every product is a plain batched one."""
+        return states.view(*states.shape[:2], self.heads, self.width).permute(2, 0, 1, 3).contiguous()
+
+
+class Block(nn.Module):
+    """x + attention(norm x), then x + feed-forward(norm x)."""
+
+    def __init__(self, config: TransformerXLConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.hidden_size)
+        self.attention = RelativeAttention(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
+        self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, segment: Tensor, memory: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
+        """segment (B, T, C) with memory (B, M, C) → (B, T, C)."""
+        context = self.attention_norm(torch.cat([memory.to(segment.dtype), segment], dim=1))
+        segment = segment + self.dropout(self.attention(context[:, memory.shape[1] :], context, positions, hidden))
+        return segment + self.dropout(self.feed_forward(segment))
+
+    def feed_forward(self, states: Tensor) -> Tensor:
+        """The second half of the block, with its norm, before the residual sum."""
+        return self.outer(functional.gelu(self.inner(self.feed_forward_norm(states))))
+
+
+class TransformerXL(PreTrainedModel):
+    """The language model. `from_pretrained` and `save_pretrained` work as everywhere in transformers."""
+
+    config_class = TransformerXLConfig
+    base_model_prefix = "transformer_xl"
+    _tied_weights_keys = {"head.weight": "embeddings.token.weight"}  # noqa: RUF012  (transformers' own convention)
+    _no_split_modules = ["Block"]  # noqa: RUF012  (transformers' own convention)
+
+    def __init__(self, config: TransformerXLConfig) -> None:
+        super().__init__(config)
+        self.embeddings = Embeddings(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Normal weights, zero biases; what adds to the residual stream is scaled down by depth (Radford et al. 2019)."""
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, RelativeAttention):
+            nn.init.normal_(module.content_bias, std=self.config.initializer_range)
+            nn.init.normal_(module.position_bias, std=self.config.initializer_range)
+        elif isinstance(module, Block):
+            scale = (2 * self.config.num_hidden_layers) ** -0.5
+            nn.init.normal_(module.outer.weight, std=self.config.initializer_range * scale)
+            nn.init.normal_(module.attention.output.weight, std=self.config.initializer_range * scale)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The token table, tied to the output."""
+        return self.embeddings.token
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The output layer."""
+        return self.head
+
+    def empty_memory(self, batch: int) -> Memory:
+        """A memory before the first token of a piece."""
+        shape = (batch, self.config.memory_length, self.config.hidden_size)
+        states = [torch.zeros(shape, device=self.device, dtype=self.dtype) for _ in self.blocks]
+        return Memory(states, torch.full((batch,), -1, device=self.device))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        beats: Tensor,
+        memory: Memory | None = None,
+        ages: Tensor | None = None,
+        labels: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> TransformerXLOutput:
+        """Logits of the next token at every token.
+
+        input_ids (B, T); beats (B, T, 3); memory from the segment before, or None at a beginning.
+        ages (B, T): tokens of the same piece before each token; a token sees no further back, so several pieces may share a row
+        (0 begins a piece, negative marks padding on the left). By default the piece in memory goes on.
+        labels (B, T): the token to predict at each place (already shifted), −100 where none is.
+        """
+        B, T = input_ids.shape
+        M = self.config.memory_length
+        memory = memory or self.empty_memory(B)
+        if ages is None:
+            ages = memory.ages[:, None] + 1 + torch.arange(T, device=input_ids.device)
+        hidden = window_mask(ages, M)
+        positions = self._positions(torch.arange(M, -1, -1, device=input_ids.device))
+        states = self.dropout(self.embeddings(input_ids, beats))
+        kept = []
+        for block, remembered in zip(self.blocks, memory.states, strict=True):
+            kept.append(advanced(remembered.to(states.dtype), states))
+            states = block(states, remembered, positions, hidden)
+        logits = self.head(self.norm(states))
+        loss = None
+        if labels is not None:
+            loss = functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
+        return TransformerXLOutput(loss=loss, logits=logits, memory=Memory(kept, ages[:, -1]))
+
+    @torch.no_grad()
+    def decoding_state(self, memory: Memory) -> DecodingState:
+        """Keys and values of a memory, ready for `step`."""
+        M = self.config.memory_length
+        distances = torch.arange(2 * (M + 1), 0, -1, device=self.device) % (M + 1)
+        positions = self._positions(distances)
+        keys, values, relative = [], [], []
+        for block, states in zip(self.blocks, memory.states, strict=True):
+            pair = block.attention.key_value(block.attention_norm(states))
+            B = states.shape[0]
+            key, value = pair.view(B, M, 2, block.attention.heads, block.attention.width).permute(2, 0, 3, 1, 4)
+            empty = torch.zeros_like(key[:, :, :1])
+            keys.append(torch.cat([key, empty], dim=2))
+            values.append(torch.cat([value, empty], dim=2))
+            relative.append(block.attention.relative_keys(positions))
+        return DecodingState(keys, values, relative, memory.ages.clone(), position=M)
+
+    @torch.no_grad()
+    def step(self, ids: Tensor, beats: Tensor, state: DecodingState) -> Tensor:
+        """Logits (B, V) after one more token, ids (B,), beats (B, 3); `state` moves on in place."""
+        size = self.config.memory_length + 1
+        state.ages += 1
+        hidden = None
+        if bool((state.ages < size - 1).any()):
+            distances = (state.position - torch.arange(size, device=ids.device)) % size
+            hidden = distances > state.ages.clamp(min=0)[:, None]
+        states = self.embeddings(ids, beats)
+        for block, keys, values, relative in zip(self.blocks, state.keys, state.values, state.relative, strict=True):
+            states = states + block.attention.step(block.attention_norm(states), keys, values, relative, state.position, hidden)
+            states = states + block.feed_forward(states)
+        state.position += 1
+        return self.head(self.norm(states))
+
+    def _positions(self, distances: Tensor) -> Tensor:
+        return sinusoids(distances, self.config.hidden_size).to(self.dtype)
+
+
+AutoConfig.register(TransformerXLConfig.model_type, TransformerXLConfig, exist_ok=True)
+AutoModelForCausalLM.register(TransformerXLConfig, TransformerXL, exist_ok=True)
+
+
+def load_weights(folder: str | Path) -> TransformerXL:
+    """The model saved in `folder`, in float32, ready for inference. Raises `InputError` when it is missing or damaged."""
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name} in it, so this is no model folder")
+    logging.disable_progress_bar()
+    try:
+        model = TransformerXL.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
+    except Exception as error:  # safetensors and transformers raise many types for damaged files
+        raise InputError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {error}); is the file whole?") from error
+    return model.eval()

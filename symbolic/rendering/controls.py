@@ -1,0 +1,233 @@
+"""Notes to controls: the pitch, the partials' amplitudes and the noise levels of one note, frame by frame.
+
+Shapes: F + 1 control points at the borders of F frames, P partials. A control is a closed form of the time since the note began,
+so any stretch of frames can be computed alone and equals the same stretch of the whole.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from symbolic.dsp.envelopes import decay, rise, settle, wander
+from symbolic.dsp.units import cents_to_ratio, db_to_gain, midi_to_hz
+from symbolic.rendering.performance import Part, PlayedNote
+from symbolic.rendering.presets import MIDDLE_HZ, Noise, Preset
+
+FRAME_RATE = 375.0  # control points a second: 128 samples at 48 kHz
+MOST_PARTIALS = 96
+QUIETEST_PARTIAL = -72.0  # dB against the strongest; weaker ones are left out
+SILENCE = 80.0  # dB of decay after which a note is over
+SHORTEST_SECONDS = 0.03  # a note of no length is still touched
+MODULATION_CENTS = 45.0  # vibrato of a modulation wheel all the way up
+NOTE_GAIN = 0.1  # one loud note alone is at −20 dB before the mix is levelled
+REFERENCE_VELOCITY = 96
+
+
+@dataclass(frozen=True)
+class Tone:
+    """Controls of one copy of the tone: frequency (F + 1,) in hertz, amplitudes (F + 1, P), stereo place −1 … 1."""
+
+    frequency: np.ndarray
+    amplitudes: np.ndarray
+    place: float
+
+
+@dataclass(frozen=True)
+class Hiss:
+    """Controls of one noise: centre (F + 1,) in hertz and level (F + 1,), root mean square."""
+
+    centre: np.ndarray
+    level: np.ndarray
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What a pitch and a velocity make of a preset: ratios (P,), amplitudes before the low pass (P,), ring times (P,)."""
+
+    frequency: float
+    ratios: np.ndarray
+    amplitudes: np.ndarray
+    rings: np.ndarray
+    cutoff: float
+
+
+class NoteControls:
+    """The controls of one note of a part. `release` is the second at which its key, pedal or choke lets it go."""
+
+    def __init__(self, preset: Preset, note: PlayedNote, part: Part, sample_rate: int, release: float | None = None) -> None:
+        self.preset, self.part, self.start = preset, part, note.start
+        self.pitch = note.pitch
+        self.spectrum = spectrum_of(preset, note.pitch, note.velocity, sample_rate)
+        let_go = math.inf if preset.one_shot and release is None else (note.release if release is None else release)
+        self.held = max(let_go - note.start, SHORTEST_SECONDS)
+        self.gain = NOTE_GAIN * float(db_to_gain(preset.level)) * (note.velocity / 127) ** (2 * preset.dynamics)
+        self.velocity = note.velocity / 127
+        # A fast note speaks faster: an attack longer than the note would leave nothing of it.
+        self.attack = min(preset.attack, max(0.01, 0.6 * self.held))
+        generator = np.random.default_rng((part.index, note.index, note.pitch))
+        copies = preset.copies
+        spread = np.linspace(-1, 1, copies) if copies > 1 else np.zeros(1)
+        self.phases = generator.random((copies, len(self.spectrum.ratios)))
+        self.motions = generator.random((copies, 12))  # phases of each copy's vibrato and wandering
+        self.detune = preset.detune * (spread + (0.35 * (generator.random(copies) - 0.5) if copies > 1 else 0.0))
+        self.rates = preset.vibrato_rate * (1 + 0.12 * (generator.random(copies) - 0.5))
+        self.seeds = generator.integers(1, 2**32 - 1, len(preset.noises), dtype=np.uint32)
+        side = np.clip(preset.keyboard * (self.pitch - 60) / 36, -0.8, 0.8) if preset.keyboard else 0.0
+        self.places = np.clip(side + preset.stereo + preset.width * spread, -1, 1)
+        self.seconds = self._seconds()
+
+    def tones(self, first: int, last: int) -> list[Tone]:
+        """The copies' controls at the frame borders first … last (inclusive), counted from the note's start."""
+        if not len(self.spectrum.ratios):
+            return []
+        time = np.arange(first, last + 1) / FRAME_RATE
+        amplitudes = self._amplitudes(time)
+        result = []
+        for copy in range(self.preset.copies):
+            cents, decibels = self._motion(time, copy)
+            level = (db_to_gain(decibels) / math.sqrt(self.preset.copies)).astype(np.float32)
+            result.append(Tone(self.spectrum.frequency * cents_to_ratio(cents), amplitudes * level[:, None], float(self.places[copy])))
+        return result
+
+    def hisses(self, first: int, last: int) -> list[Hiss]:
+        """The noises' controls at the same frame borders, in the order of the preset."""
+        time = np.arange(first, last + 1) / FRAME_RATE
+        return [self._hiss(noise, index, time) for index, noise in enumerate(self.preset.noises)]
+
+    def _hiss(self, noise: Noise, index: int, time: np.ndarray) -> Hiss:
+        preset = self.preset
+        if math.isinf(noise.t60):
+            level = rise(time, noise.attack) * self._envelope(time)
+        else:
+            level = sum(rise(time - moment, noise.attack) * decay(time - moment, noise.t60) * (time >= moment) for moment in noise.bursts)
+            if not preset.one_shot or math.isfinite(self.held):
+                level = level * decay(time - self.held, preset.release)
+        if noise.flutter:
+            curve = wander(time, noise.flutter_rate, self.motions[0, :5] + 0.37 * index)
+            level = level * np.clip(1 - noise.flutter * (0.5 - 1.3 * curve), 0, None)
+        gain = self.gain * float(db_to_gain(noise.level)) * self.velocity ** (noise.velocity - 1)
+        track = (self.spectrum.frequency / MIDDLE_HZ) ** noise.tracking
+        centre = np.clip(noise.centre * track * 2.0 ** (noise.glide * np.minimum(time, 4.0)), 20.0, 20000.0)
+        return Hiss(centre, gain * level)
+
+    def _amplitudes(self, time: np.ndarray) -> np.ndarray:
+        """(F + 1, P) float32: envelope × ring of each partial × low pass."""
+        preset, spectrum = self.preset, self.spectrum
+        single = time.astype(np.float32)[:, None]
+        result = np.broadcast_to(spectrum.amplitudes.astype(np.float32), (len(time), len(spectrum.amplitudes)))
+        if np.isfinite(spectrum.rings).all():
+            rates = (3 * math.log(10) / spectrum.rings).astype(np.float32)
+            ring = np.exp(-single * rates)
+            if preset.slow:
+                ring = (1 - preset.slow) * ring + preset.slow * np.exp(-single * (rates / np.float32(preset.slow_factor)))
+            result = result * ring
+        if preset.bright_start != 1.0:
+            cutoff = spectrum.cutoff * preset.bright_start ** np.exp(-time / preset.bright_time)
+            result = result * _low_pass(spectrum.ratios * spectrum.frequency, cutoff[:, None], preset.slope)
+        return result * (self.gain * self._envelope(time)).astype(np.float32)[:, None]
+
+    def _envelope(self, time: np.ndarray) -> np.ndarray:
+        preset = self.preset
+        level = rise(time, self.attack)
+        if preset.sustain != 1.0:
+            level = level * settle(time - self.attack, preset.decay, preset.sustain)
+        if math.isfinite(self.held):
+            level = level * decay(time - self.held, preset.release)
+        return level
+
+    def _motion(self, time: np.ndarray, copy: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cents and decibels by which this copy leaves its pitch and its level: bend, vibrato, wandering, scoop."""
+        preset, phases = self.preset, self.motions[copy]
+        cents = np.full(len(time), 100 * preset.transpose + self.detune[copy])
+        decibels = np.zeros(len(time))
+        depth: np.ndarray | float = 0.0
+        if preset.vibrato or preset.tremolo:
+            depth = rise(time - 0.5 * preset.vibrato_delay, preset.vibrato_delay + 0.01)
+        modulation = self.part.modulation.at(self.start + time) if self.part.modulation is not None else 0.0
+        if preset.vibrato or preset.tremolo or np.any(modulation):
+            swing = np.sin(2 * np.pi * (self.rates[copy] * time + phases[10] + 0.04 * wander(time, 1.0, phases[5:10])))
+            cents += (preset.vibrato * depth + MODULATION_CENTS * modulation) * swing
+            decibels += preset.tremolo * depth * swing
+        if preset.drift or preset.flutter:
+            curve = wander(time, 2.5, phases[:5])
+            cents += preset.drift * curve
+            decibels += preset.flutter * wander(time, 4.0, phases[5:10])
+        if preset.scoop:
+            cents += preset.scoop * np.exp(-time / preset.scoop_time)
+        if self.part.bend is not None and not self.part.is_drum:
+            cents += 100 * self.part.bend.at(self.start + time)
+        return cents, decibels
+
+    def _seconds(self) -> float:
+        """How long the note sounds: until it has decayed of itself, or after its release, whichever comes first."""
+        preset, natural = self.preset, 0.0
+        if len(self.spectrum.rings):
+            natural = float(self.spectrum.rings.max()) * SILENCE / 60
+            if preset.slow and math.isfinite(natural):
+                natural *= max(1.0, preset.slow_factor * (SILENCE + 20 * math.log10(preset.slow)) / SILENCE)
+        for noise in preset.noises:
+            if math.isinf(noise.t60):
+                natural = math.inf
+            else:
+                natural = max(natural, noise.bursts[-1] + noise.attack + noise.t60 * SILENCE / 60)
+        return min(natural, self.held + preset.release * SILENCE / 60) + 0.01
+
+
+@functools.lru_cache(maxsize=4096)
+def spectrum_of(preset: Preset, pitch: int, velocity: int, sample_rate: int) -> Spectrum:
+    """The partials of a preset at a pitch (MIDI number) and velocity, below half the sample rate, normalised for loudness."""
+    frequency = preset.fixed or float(midi_to_hz(float(pitch)))
+    sounding = frequency * float(cents_to_ratio(100 * preset.transpose))
+    octaves = math.log2(frequency / MIDDLE_HZ)
+    ratios, weights = _partials(preset, sounding, octaves)
+    heard = ratios * sounding < min(20000.0, 0.5 * sample_rate)
+    ratios, weights = ratios[heard], weights[heard]
+    base_cutoff = preset.cutoff * 2.0 ** (preset.cutoff_tracking * octaves)
+    cutoff = base_cutoff * 2.0 ** (preset.brightness * (velocity - REFERENCE_VELOCITY) / 64)
+    if not len(ratios):
+        return Spectrum(frequency, ratios, weights, np.zeros(0), cutoff)
+    hertz = ratios * sounding
+    for centre, width, decibels in preset.formants:
+        weights = weights * db_to_gain(decibels * np.exp(-((np.log2(hertz / centre) / width) ** 2)))
+    # A partial fades out below half the sample rate, so that vibrato and bend do not switch it on and off.
+    weights = weights * np.clip((0.5 - hertz / sample_rate) / 0.03, 0, 1)
+    reference = weights * _low_pass(hertz, base_cutoff, preset.slope)
+    scale = 1 / max(math.sqrt(float(((reference * _hearing(hertz)) ** 2).sum())), 1e-9)
+    widest = weights * _low_pass(hertz, cutoff * max(1.0, preset.bright_start), preset.slope)
+    kept = widest > widest.max() * float(db_to_gain(QUIETEST_PARTIAL))
+    ratios, weights, hertz = ratios[kept], weights[kept], hertz[kept]
+    amplitudes = weights * scale
+    if preset.bright_start == 1.0:
+        amplitudes = amplitudes * _low_pass(hertz, cutoff, preset.slope)
+    ring = preset.ring * 2.0 ** (-preset.ring_tracking * octaves)
+    rings = ring / (1 + np.maximum(hertz - sounding, 0) / preset.ring_damping)
+    return Spectrum(frequency, ratios, amplitudes, rings, cutoff)
+
+
+def _partials(preset: Preset, sounding: float, octaves: float) -> tuple[np.ndarray, np.ndarray]:
+    if preset.ratios is not None:
+        ratios = np.array(preset.ratios)
+        weights = np.array(preset.weights) if preset.weights is not None else ratios ** (-preset.tilt / 6.02)
+        return ratios, weights
+    if preset.weights is not None:
+        return np.arange(1.0, len(preset.weights) + 1), np.array(preset.weights)
+    number = np.arange(1.0, min(MOST_PARTIALS, max(1, int(20000 / sounding))) + 1)
+    weights = number ** (-preset.tilt / 6.02)
+    weights[1::2] *= float(db_to_gain(preset.even))
+    if preset.position:
+        weights = weights * np.maximum(np.abs(np.sin(np.pi * number * preset.position)), 0.04)
+    stiffness = preset.stiffness * 2.0 ** (1.2 * max(octaves, -1.5))
+    ratios = number * np.sqrt((1 + stiffness * number**2) / (1 + stiffness))
+    return ratios, weights
+
+
+def _low_pass(hertz: np.ndarray, cutoff: float | np.ndarray, slope: float) -> np.ndarray:
+    ratio = (np.log(hertz) - np.log(cutoff)).astype(np.float32)
+    return 1 / np.sqrt(1 + np.exp(np.minimum(np.float32(2 * slope) * ratio, np.float32(60))))
+
+
+def _hearing(hertz: np.ndarray) -> np.ndarray:
+    """How much a partial counts for loudness: little in the deep bass, somewhat more in the presence region."""
+    return hertz**2 / (hertz**2 + 90.0**2) * (1 + 0.6 * hertz**2 / (hertz**2 + 1500.0**2))

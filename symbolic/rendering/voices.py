@@ -1,0 +1,78 @@
+"""Controls to signal: one note, rendered in segments that follow on without a seam.
+
+A voice keeps the phases of its oscillators and the memories of its filters between segments, so memory does not grow with the
+note's length. Sound is (2, S) float32, left and right.
+"""
+
+import math
+
+import numpy as np
+
+from symbolic.dsp.noise import filtered_noise
+from symbolic.dsp.oscillators import oscillator_bank
+from symbolic.rendering.controls import FRAME_RATE, NoteControls
+
+SEGMENT_FRAMES = 256
+
+
+def hop_of(sample_rate: int) -> int:
+    """Samples between control points; 128 at 48 kHz."""
+    return max(8, round(sample_rate / FRAME_RATE))
+
+
+class Voice:
+    """Renders one note; `next_segment` gives its sound piece by piece until `done`."""
+
+    def __init__(self, controls: NoteControls, sample_rate: int) -> None:
+        self.controls, self.sample_rate, self.hop = controls, sample_rate, hop_of(sample_rate)
+        self.start = round(controls.start * sample_rate)
+        self.frames = max(1, math.ceil(controls.seconds * sample_rate / self.hop))
+        self.frame = 0
+        self._phases = controls.phases.copy()
+        self._filters = np.zeros((len(controls.seeds), 2))
+        self._seeds = controls.seeds.copy()
+
+    @property
+    def position(self) -> int:
+        """The sample of the song at which the next segment starts."""
+        return self.start + self.frame * self.hop
+
+    @property
+    def done(self) -> bool:
+        """Whether the note has ended."""
+        return self.frame >= self.frames
+
+    def next_segment(self) -> np.ndarray:
+        """The next (2, S) samples."""
+        first, last = self.frame, min(self.frame + SEGMENT_FRAMES, self.frames)
+        self.frame = last
+        controls, hop, rate = self.controls, self.hop, self.sample_rate
+        sound = np.zeros((2, (last - first) * hop), np.float32)
+        for copy, tone in enumerate(controls.tones(first, last)):
+            mono = oscillator_bank(tone.frequency, controls.spectrum.ratios, tone.amplitudes, self._phases[copy], hop, rate)
+            _place(sound, mono, tone.place)
+        middle = float(controls.places.mean())
+        for index, hiss in enumerate(controls.hisses(first, last)):
+            if hiss.level.max() < 1e-6:
+                continue
+            noise = controls.preset.noises[index]
+            mono = filtered_noise(
+                noise.kind, hiss.centre, noise.sharpness, hiss.level, self._filters[index], self._seeds[index : index + 1], hop, rate
+            )
+            _place(sound, mono, middle)
+        return sound
+
+
+def pan_gains(place: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Left and right gains of a place −1 … 1, of constant power; the middle → (1, 1), the left → (1.414, 0)."""
+    angle = (np.asarray(place) + 1) * (math.pi / 4)
+    return math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle)
+
+
+def _place(sound: np.ndarray, mono: np.ndarray, place: float) -> None:
+    if place == 0.0:
+        sound += mono
+        return
+    left, right = pan_gains(place)
+    sound[0] += mono * np.float32(left)
+    sound[1] += mono * np.float32(right)

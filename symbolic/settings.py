@@ -1,0 +1,80 @@
+"""Settings from YAML into dataclasses: one place holds the defaults, and an unknown key is refused with the nearest name."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from symbolic.errors import InputError
+
+Settings = TypeVar("Settings")
+
+
+def load_settings(kind: type[Settings], path: str | Path | None) -> Settings:
+    """A `kind` (a dataclass, possibly nested) with what the YAML file at `path` says; defaults without a file.
+
+    Raises `InputError` that names file, key, value and the wanted type.
+    """
+    if path is None:
+        return kind()
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such settings file; shipped ones are in configs/")
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as YAML: {error}") from error
+    return from_mapping(kind, content, str(path))
+
+
+def from_mapping(kind: type[Settings], content: Any, where: str) -> Settings:
+    """The same from a mapping; `where` is how messages name its place."""
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: names with values are wanted here, this is {content!r}")
+    hints = typing.get_type_hints(kind)
+    given: dict[str, Any] = {}
+    for key, value in content.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(hints)}"
+            raise InputError(f"{where}: the setting {key!r} is unknown; {hint}")
+        given[key] = _converted(hints[key], value, f"{where}: {key}")
+    return kind(**given)
+
+
+def to_mapping(settings: Any) -> dict[str, Any]:
+    """The settings as plain lists, numbers and strings, to be written as YAML or JSON."""
+    return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(settings)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _converted(wanted: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(wanted)
+    if dataclasses.is_dataclass(wanted):
+        return from_mapping(typing.cast("type[Any]", wanted), value, where)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        return _converted(next(part for part in typing.get_args(wanted) if part is not type(None)), value, where)
+    if origin is tuple and isinstance(value, list):
+        parts = typing.get_args(wanted)
+        kinds = [parts[0]] * len(value) if len(parts) == 2 and parts[1] is Ellipsis else parts
+        return tuple(_converted(part, item, where) for part, item in zip(kinds, value, strict=True))
+    if origin is dict and isinstance(value, dict):
+        return value
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted if isinstance(wanted, type) else object) or (isinstance(value, bool) and wanted is not bool):
+        name = getattr(wanted, "__name__", str(wanted))
+        hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)" if wanted is float and isinstance(value, str) else ""
+        raise InputError(f"{where} is {value!r}, a {name} is wanted{hint}")
+    return value

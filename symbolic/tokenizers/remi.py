@@ -1,0 +1,139 @@
+"""REMI tokens, by MidiTok: Bar, TimeSig, Position, Tempo, Program, Pitch, Velocity, Duration, all tracks in one stream.
+
+Source: Huang and Yang, "Pop Music Transformer" (2020), extended to many tracks and meters as in FIGARO (2022); MidiTok's `REMI` makes the ids.
+Added here: complete bars before encoding (pickups, meter changes inside a bar), a canonical order of tracks, bounds on
+runaway files, beats for every token, the transposition table. It does not keep: pedal, bends, controllers, lyrics, track names.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from symusic import Score
+
+from symbolic.errors import InputError
+from symbolic.midi.meter import complete_bars, count_bars
+from symbolic.tokenizers.beats import derive_beats
+from symbolic.tokenizers.settings import TokenizerSettings
+from symbolic.tokenizers.vocabulary import Vocabulary
+
+SETTINGS_FILE = "tokenizer.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A tokenized score: `ids` (T,) and `beats` (T, 3) as (bar, beat, subdivision); no BOS, no EOS."""
+
+    ids: np.ndarray
+    beats: np.ndarray
+
+
+class RemiTokenizer:
+    """Score to ids and back. Two tokenizers with equal settings give equal ids, in every process."""
+
+    def __init__(self, settings: TokenizerSettings | None = None) -> None:
+        self.settings = settings or TokenizerSettings()
+        self._remi = _miditok_remi(self.settings)
+        names = sorted(self._remi.vocab, key=self._remi.vocab.__getitem__)
+        self.vocabulary = Vocabulary(names, self.settings.positions_per_beat)
+        self.meters = frozenset(self._remi.time_signatures)
+
+    def encode(self, score: Score) -> Encoding:
+        """Tokens of a score with their beats.
+
+        Raises `InputError` when the score has more bars than the settings allow.
+        """
+        ids = np.asarray(self._remi.encode(self.prepare(score), encode_ids=False).ids, dtype=np.uint16)
+        return Encoding(ids, derive_beats(ids, self.vocabulary))
+
+    def decode(self, ids: np.ndarray) -> Score:
+        """The score that `ids` stand for; PAD, BOS and EOS are passed over. Raises `InputError` for an unknown id."""
+        ids = np.asarray(ids, dtype=np.int64)
+        if len(ids) and not 0 <= ids.min() <= ids.max() < len(self.vocabulary):
+            raise InputError(f"token id {ids.max() if ids.max() >= len(self.vocabulary) else ids.min()} is not in the vocabulary 0..{len(self.vocabulary) - 1}")
+        special = np.isin(ids, [self.vocabulary.pad, self.vocabulary.bos, self.vocabulary.eos])
+        if not len(ids[~special]):
+            return Score(self._remi.time_division)
+        score = self._remi.decode(ids[~special].tolist())
+        for track in score.tracks:
+            track.notes.sort(key=lambda note: (note.time, note.pitch), inplace=True)
+        return score
+
+    def prepare(self, score: Score) -> Score:
+        """The score as it is given to MidiTok: complete bars, tracks ordered by program, drums last."""
+        bars = count_bars(score)
+        if bars > self.settings.max_bars:
+            raise InputError(f"{bars} bars are more than {self.settings.max_bars}: a broken tempo or delta time, or raise max_bars in the settings")
+        prepared = score.copy()
+        prepared.time_signatures = complete_bars(score, self.meters)
+        prepared.tracks = sorted(prepared.tracks, key=lambda track: (track.is_drum, track.program))
+        for track in prepared.tracks:
+            track.controls, track.pitch_bends, track.pedals, track.lyrics = [], [], [], []
+        return prepared
+
+    def save(self, folder: str | Path) -> None:
+        """Write the settings into `folder` as one small JSON file; the ids follow from them."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        content = {"type": "remi", "format": FORMAT, "vocabulary_size": len(self.vocabulary), "settings": asdict(self.settings)}
+        (Path(folder) / SETTINGS_FILE).write_text(json.dumps(content, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "RemiTokenizer":
+        """The tokenizer saved in `folder`. Raises `InputError` when there is none, or it makes other ids than when saved."""
+        path = Path(folder) / SETTINGS_FILE
+        if not path.is_file():
+            raise InputError(f"{folder}: no {SETTINGS_FILE} in it, so this is no tokenizer, model or dataset of this program")
+        try:
+            content = json.loads(path.read_text())
+            stored = content["settings"]
+            stored["meters"] = {int(denominator): numerator for denominator, numerator in stored["meters"].items()}
+            stored["duration_grid"] = tuple(tuple(step) for step in stored["duration_grid"])
+            stored["tempo_range"] = tuple(stored["tempo_range"])
+            tokenizer = cls(TokenizerSettings(**stored))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not readable as tokenizer settings ({error}); the file is damaged or from another version") from error
+        if content.get("format") != FORMAT or len(tokenizer.vocabulary) != content["vocabulary_size"]:
+            raise InputError(f"{path}: written by another version (format {content.get('format')}, {content['vocabulary_size']} tokens)")
+        return tokenizer
+
+
+def _miditok_remi(settings: TokenizerSettings):  # type: ignore[no-untyped-def]  # noqa: ANN202  (MidiTok is imported late)
+    """MidiTok's REMI with every option that matters spelt out."""
+    # MidiTok imports its torch datasets when torch is installed; we use none of them, and tokenizing must not load torch.
+    blocked = "miditok.pytorch_data"
+    if blocked not in sys.modules:
+        sys.modules[blocked] = None  # type: ignore[assignment]
+    from miditok import REMI, TokenizerConfig
+
+    edges = [0, *(beats for beats, _ in settings.duration_grid)]
+    return REMI(
+        TokenizerConfig(
+            pitch_range=(0, 127),
+            beat_res={(low, high): resolution for low, (high, resolution) in zip(edges, settings.duration_grid, strict=False)},
+            num_velocities=settings.velocities,
+            special_tokens=["PAD", "BOS", "EOS"],
+            use_velocities=True,
+            use_chords=False,
+            use_rests=False,
+            use_tempos=True,
+            use_time_signatures=True,
+            use_sustain_pedals=False,
+            use_pitch_bends=False,
+            use_programs=True,
+            one_token_stream_for_programs=True,
+            program_changes=False,
+            programs=list(range(-1, 128)),
+            use_pitchdrum_tokens=True,
+            drums_pitch_range=(0, 127),
+            num_tempos=settings.tempos,
+            tempo_range=settings.tempo_range,
+            log_tempos=True,
+            time_signature_range={denominator: list(range(1, top + 1)) for denominator, top in settings.meters.items()},
+            remove_duplicated_notes=False,
+            delete_equal_successive_tempo_changes=True,
+            delete_equal_successive_time_sig_changes=True,
+        )
+    )

@@ -1,0 +1,100 @@
+"""The vocabulary as arrays: what type a token is of, and which value it has.
+
+Types are the REMI alphabet in the order of `TokenType`; values are the field's own numbers:
+positions in grid steps, MIDI pitches, programs (-1 for drums), velocities, durations and bar lengths in grid steps, quarter notes a minute.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class TokenType(IntEnum):
+    """The kinds of tokens, numbered as in `Vocabulary.types`."""
+
+    PAD = 0
+    BOS = 1
+    EOS = 2
+    BAR = 3
+    TIME_SIGNATURE = 4
+    POSITION = 5
+    TEMPO = 6
+    PROGRAM = 7
+    PITCH = 8
+    DRUM_PITCH = 9
+    VELOCITY = 10
+    DURATION = 11
+
+
+MIDITOK_NAMES = {
+    "PAD": TokenType.PAD,
+    "BOS": TokenType.BOS,
+    "EOS": TokenType.EOS,
+    "Bar": TokenType.BAR,
+    "TimeSig": TokenType.TIME_SIGNATURE,
+    "Position": TokenType.POSITION,
+    "Tempo": TokenType.TEMPO,
+    "Program": TokenType.PROGRAM,
+    "Pitch": TokenType.PITCH,
+    "PitchDrum": TokenType.DRUM_PITCH,
+    "Velocity": TokenType.VELOCITY,
+    "Duration": TokenType.DURATION,
+}
+
+
+class Vocabulary:
+    """Arrays over ids, shape (V,): `types`, `values`, and for time signatures `numerators` and `denominators`.
+
+    `tokens` are MidiTok's own names ("Pitch_60"), position = id.
+    """
+
+    def __init__(self, tokens: list[str], positions_per_beat: int) -> None:
+        self.tokens = tokens
+        self.positions_per_beat = positions_per_beat
+        self.types = np.zeros(len(tokens), dtype=np.int8)
+        self.values = np.zeros(len(tokens), dtype=np.int32)
+        self.tempos = np.zeros(len(tokens), dtype=np.float64)
+        self.numerators = np.zeros(len(tokens), dtype=np.int32)
+        self.denominators = np.zeros(len(tokens), dtype=np.int32)
+        for id_, token in enumerate(tokens):
+            name, _, value = token.partition("_")
+            self.types[id_] = kind = MIDITOK_NAMES[name]
+            if kind is TokenType.TIME_SIGNATURE:
+                self.numerators[id_], self.denominators[id_] = (int(part) for part in value.split("/"))
+                self.values[id_] = self.numerators[id_] * positions_per_beat
+            elif kind is TokenType.DURATION:
+                beats, steps, resolution = (int(part) for part in value.split("."))
+                self.values[id_] = (beats * resolution + steps) * positions_per_beat // resolution
+            elif kind is TokenType.TEMPO:
+                self.tempos[id_] = float(value)
+            elif value not in ("", "None"):
+                self.values[id_] = int(value)
+        self.pad, self.bos, self.eos, self.bar = (int(self.of_type(t)[0]) for t in (TokenType.PAD, TokenType.BOS, TokenType.EOS, TokenType.BAR))
+        self.max_beats = int(self.numerators.max())
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def of_type(self, kind: TokenType) -> np.ndarray:
+        """Ids of one type, ascending, shape (n,)."""
+        return np.flatnonzero(self.types == kind)
+
+    def transposition_table(self, semitones: int) -> np.ndarray:
+        """Id of every token moved by `semitones`, shape (V,); drums and all but pitches stay.
+
+        A pitch that would leave 0..127 maps to itself: ask `shift_range` first.
+        Example: with semitones=2 the id of Pitch_60 becomes the id of Pitch_62, PitchDrum_38 stays.
+        """
+        table = np.arange(len(self), dtype=np.int64)
+        pitches = self.of_type(TokenType.PITCH)
+        by_pitch = dict(zip(self.values[pitches].tolist(), pitches.tolist(), strict=True))
+        for id_ in pitches:
+            table[id_] = by_pitch.get(int(self.values[id_]) + semitones, id_)
+        return table
+
+    def shift_range(self, ids: np.ndarray, lowest: int = -5, highest: int = 6) -> tuple[int, int]:
+        """The transpositions within lowest..highest (one octave, all twelve keys) that keep every pitch of `ids` in 0..127."""
+        pitches = self.values[ids[self.types[ids] == TokenType.PITCH]]
+        if not len(pitches):
+            return 0, 0
+        return max(lowest, -int(pitches.min())), min(highest, 127 - int(pitches.max()))

@@ -1,0 +1,214 @@
+"""A tokenized corpus on disk: made from a folder of MIDI, read through a memory map.
+
+    DATASET/
+      manifest/        a `datasets` table, one row a piece: path, collection, content hash, key, meter, counts, cluster, split
+      ids.bin          all pieces one after another, each BOS … EOS, uint16 little endian
+      offsets.npy      int64, shape (pieces + 1,): piece i is ids[offsets[i]:offsets[i + 1]]
+      tokenizer.json   the tokenizer's settings
+      report.json      what was read, skipped and why
+
+The split is by cluster of like pieces (`duplicates`), drawn from the content hashes: it does not change when files move.
+"""
+
+import fnmatch
+import hashlib
+import json
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from symusic import Score
+from tqdm import tqdm
+
+from symbolic.errors import InputError
+from symbolic.files import new_folder, refuse_existing
+from symbolic.midi.folder import music_files
+from symbolic.midi.keys import detect_key, key_name
+from symbolic.midi.meter import last_note_end, meter_sections
+from symbolic.midi.reading import read
+from symbolic.tokenizers.remi import RemiTokenizer
+from symbolic.tokenizers.settings import TokenizerSettings
+from symbolic.tokenizers.vocabulary import TokenType
+from symbolic.training.duplicates import cluster, melody_sketch
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Piece:
+    """One tokenized file, as a worker hands it back."""
+
+    ids: np.ndarray
+    sketch: np.ndarray
+    row: dict[str, Any]
+
+
+class Corpus:
+    """An opened dataset. `ids` is the memory map; `rows` the manifest's columns as lists."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "ids.bin").is_file():
+            raise InputError(f"{folder}: no dataset here (ids.bin is missing); make one with: symbolic tokenize FOLDER -o {folder}")
+        import datasets
+
+        self.tokenizer = RemiTokenizer.load(self.folder)
+        self.ids = np.memmap(self.folder / "ids.bin", dtype="<u2", mode="r")
+        self.offsets = np.load(self.folder / "offsets.npy")
+        self.rows: dict[str, list[Any]] = datasets.load_from_disk(str(self.folder / "manifest")).to_dict()
+        if len(self.ids) != self.offsets[-1]:
+            raise InputError(f"{folder}: ids.bin holds {len(self.ids)} tokens, the offsets say {self.offsets[-1]}: the dataset is damaged, make it again")
+
+    def pieces(self, split: str) -> np.ndarray:
+        """Indices of the pieces of one split, ascending."""
+        return np.flatnonzero(np.array(self.rows["split"]) == split)
+
+    def piece(self, index: int) -> np.ndarray:
+        """Ids of one piece, BOS … EOS, uint16."""
+        return np.asarray(self.ids[self.offsets[index] : self.offsets[index + 1]])
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of every piece, int64."""
+        return np.diff(self.offsets)
+
+
+def tokenize_folder(
+    folder: str | Path,
+    output: str | Path,
+    settings: TokenizerSettings | None = None,
+    *,
+    workers: int = 1,
+    held_out: float = 0.04,
+    exclude: tuple[str, ...] = (),
+    force: bool = False,
+) -> dict[str, Any]:
+    """Tokenize every MIDI file below `folder` into the dataset `output`; gives the report.
+
+    `held_out` is the share of pieces kept from training, half for validation and half for test.
+    `exclude` are patterns of paths below `folder` to leave out. A bad file is skipped, counted and named in the report.
+    Raises `InputError` when nothing could be read.
+    """
+    folder, output = Path(folder), Path(output)
+    refuse_existing(output, force)
+    paths = music_files(folder)
+    names = [str(path.relative_to(folder)) for path in paths]
+    wanted = [(p, n) for p, n in zip(paths, names, strict=True) if not any(fnmatch.fnmatch(n, pattern) for pattern in exclude)]
+    pieces: list[Piece] = []
+    skipped: list[dict[str, str]] = []
+    offsets = [0]
+    with new_folder(output, force) as partial:
+        tokenizer = RemiTokenizer(settings)
+        tokenizer.save(partial)
+        with (partial / "ids.bin").open("wb") as stream:
+            for outcome in tqdm(_outcomes(wanted, settings, workers), total=len(wanted), desc="tokenize", unit="file", disable=None):
+                if isinstance(outcome, dict):
+                    skipped.append(outcome)
+                    continue
+                stream.write(outcome.ids.astype("<u2").tobytes())
+                offsets.append(offsets[-1] + len(outcome.ids))
+                outcome.ids = outcome.ids[:0]
+                pieces.append(outcome)
+        if not pieces:
+            raise InputError(f"{folder}: none of the {len(wanted)} files could be read; the first: {skipped[0]['reason'] if skipped else 'all excluded'}")
+        clusters = cluster([p.sketch for p in pieces], [p.row["content"] for p in pieces])
+        splits = _splits(clusters, [p.row["content"] for p in pieces], held_out)
+        rows = [p.row | {"cluster": int(c), "split": s} for p, c, s in zip(pieces, clusters, splits, strict=True)]
+        np.save(partial / "offsets.npy", np.array(offsets, dtype=np.int64))
+        import datasets
+
+        datasets.disable_progress_bars()
+        datasets.Dataset.from_list(rows).save_to_disk(str(partial / "manifest"))
+        report = _report(folder, rows, skipped, len(names) - len(wanted), len(tokenizer.vocabulary))
+        (partial / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _outcomes(wanted: list[tuple[Path, str]], settings: TokenizerSettings | None, workers: int) -> Iterator[Piece | dict[str, str]]:
+    if workers <= 1:
+        _start_worker(settings)
+        yield from map(_tokenize_one, wanted)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers, _start_worker, (settings,)) as pool:
+        yield from pool.imap(_tokenize_one, wanted, chunksize=8)
+
+
+_worker_tokenizer: RemiTokenizer
+
+
+def _start_worker(settings: TokenizerSettings | None) -> None:
+    global _worker_tokenizer
+    _worker_tokenizer = RemiTokenizer(settings)
+
+
+def _tokenize_one(task: tuple[Path, str]) -> Piece | dict[str, str]:
+    path, name = task
+    try:
+        score = read(path)
+        ids = _worker_tokenizer.encode(score).ids
+    except Exception as error:  # one bad file must not stop a run of thousands: it is counted and named
+        reason = str(error).removeprefix(f"{path}: ") if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        return {"path": name, "reason": reason}
+    vocabulary = _worker_tokenizer.vocabulary
+    return Piece(
+        np.concatenate([[vocabulary.bos], ids, [vocabulary.eos]]).astype(np.uint16),
+        melody_sketch(score),
+        _row(path, name, score, ids, vocabulary.types[ids]),
+    )
+
+
+def _row(path: Path, name: str, score: Score, ids: np.ndarray, types: np.ndarray) -> dict[str, Any]:
+    _, numerator, denominator = meter_sections(score)[0]
+    return {
+        "path": name,
+        "collection": Path(name).parts[0] if len(Path(name).parts) > 1 else "",
+        "content": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "tokens": len(ids) + 2,
+        "notes": int((types == TokenType.VELOCITY).sum()),
+        "bars": int((types == TokenType.BAR).sum()),
+        "beats": last_note_end(score) / score.ticks_per_quarter,
+        "key": key_name(detect_key(score)),
+        "meter": f"{numerator}/{denominator}",
+        "programs": sorted({-1 if track.is_drum else track.program for track in score.tracks if len(track.notes)}),
+    }
+
+
+def _splits(clusters: np.ndarray, contents: list[str], held_out: float) -> list[str]:
+    """A split for each piece: that of its cluster, drawn by the smallest content hash among the members."""
+    smallest: dict[int, str] = {}
+    for number, content in zip(clusters.tolist(), contents, strict=True):
+        smallest[number] = min(content, smallest.get(number, content))
+    drawn = {number: int(hashlib.sha256(content.encode()).hexdigest()[:8], 16) / 2**32 for number, content in smallest.items()}
+    return [
+        "validation" if drawn[number] < held_out / 2 else "test" if drawn[number] < held_out else "train" for number in clusters.tolist()
+    ]
+
+
+def _report(folder: Path, rows: list[dict[str, Any]], skipped: list[dict[str, str]], excluded: int, vocabulary_size: int) -> dict[str, Any]:
+    clusters = Counter(row["cluster"] for row in rows)
+    collections = sorted({row["collection"] for row in rows})
+    return {
+        "folder": folder.name,
+        "pieces": len(rows),
+        "skipped": len(skipped),
+        "excluded": excluded,
+        "tokens": sum(row["tokens"] for row in rows),
+        "notes": sum(row["notes"] for row in rows),
+        "bars": sum(row["bars"] for row in rows),
+        "vocabulary_size": vocabulary_size,
+        "splits": dict(Counter(row["split"] for row in rows)),
+        "duplicate_clusters": sum(count > 1 for count in clusters.values()),
+        "pieces_in_duplicate_clusters": sum(count for count in clusters.values() if count > 1),
+        "largest_cluster": max(clusters.values()),
+        "collections": {
+            name: {
+                key: sum(row[key] if key != "pieces" else 1 for row in rows if row["collection"] == name) for key in ("pieces", "notes", "tokens")
+            }
+            for name in collections
+        },
+        "skip_reasons": dict(Counter(item["reason"].split("(")[0].strip() for item in skipped)),
+        "skipped_files": skipped,
+    }

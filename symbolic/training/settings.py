@@ -1,0 +1,46 @@
+"""What a training run can be told; the defaults train a small model on two cores."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Shape of the network; vocabulary and beats come from the dataset's tokenizer."""
+
+    hidden_size: int = 192
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 6
+    intermediate_size: int = 768
+    memory_length: int = 384
+    dropout: float = 0.0
+    bar_cycle: int = 16
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """A run. Tokens of one step = lanes × segment_length × processes."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    steps: int = 4000
+    """Optimizer steps of the whole run; a resumed run may be given more."""
+    lanes: int = 12
+    """Rows of the batch, for each process: every lane is one stream of whole pieces."""
+    segment_length: int = 256
+    """Tokens of each lane in one step."""
+    learning_rate: float = 0.002
+    warmup_steps: int = 200
+    decay_share: float = 0.4
+    """The last part of the run in which the learning rate falls in a straight line to 0; before it is constant."""
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    balance: float = 1.0
+    """How collections are weighted: 1 by their tokens, 0.5 by the square root, 0 all alike."""
+    twelve_keys: bool = True
+    """Draw a transposition for every piece and epoch, uniformly over the octave's shifts that keep it in range."""
+    precision: str = "auto"
+    """auto: bf16 where the hardware has it; or no (float32), bf16, fp16."""
+    random_seed: int = 0
+    checkpoint_every: int = 250
+    evaluate_every: int = 500
+    evaluation_pieces: int = 64
+    """Held-out pieces scored at every evaluation, by their first 1024 tokens."""
