@@ -15,6 +15,7 @@ _HOMES = {
     "load_tokenizer": "symbolic.generation.bundle",
     "load_model": "symbolic.generation.bundle",
     "continue_score": "symbolic.generation.continuation",
+    "continue_takes": "symbolic.generation.continuation",
     "render": "symbolic.rendering",
     "render_file": "symbolic.rendering",
     "plot_piano_roll": "symbolic.midi.pianoroll",

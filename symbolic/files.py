@@ -16,7 +16,9 @@ from symbolic.errors import InputError
 
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise `InputError` when `path` exists and `force` was not asked for; checked before long work starts."""
-    if path.exists() and not force:
+    with _explained(path):
+        exists = path.exists()
+    if exists and not force:
         raise InputError(f"{path}: this output exists already; choose another name or add --force to replace it")
 
 
@@ -45,7 +47,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
-    """The same as `new_file` for a folder of outputs; with `force` an existing folder is replaced at the end."""
+    """The same as `new_file` for a folder of outputs; with `force` what stands there is replaced at the end, as a whole."""
     path = Path(path)
     refuse_existing(path, force)
     with _explained(path):
@@ -55,11 +57,14 @@ def new_folder(path: Path, force: bool = False) -> Iterator[Path]:
         with _explained(path):
             yield temporary
             temporary.chmod(0o777 & ~_umask())
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.exists():
-                path.unlink()
+            replaced = Path(f"{temporary}-replaced")
+            if path.exists() or path.is_symlink():
+                path.replace(replaced)
             temporary.replace(path)
+            if replaced.is_dir() and not replaced.is_symlink():
+                shutil.rmtree(replaced, ignore_errors=True)
+            else:
+                replaced.unlink(missing_ok=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -71,7 +76,9 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(f"{path}: the disk is full, nothing was written; free some space or choose another folder") from error
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place with -o") from error
+        other = error.filename if error.filename and ".partial-" not in str(error.filename) and str(error.filename) != str(path) else None
+        reason = f"{error.strerror or error}: {other}" if other else error.strerror or error
+        raise InputError(f"{path}: cannot be written ({reason}); choose another place with -o") from error
 
 
 def _umask() -> int:

@@ -25,10 +25,10 @@ def load_settings(kind: type[Settings], path: str | Path | None) -> Settings:
     if not path.is_file():
         raise InputError(f"{path}: no such settings file; shipped ones are in configs/")
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: not readable as YAML: {error}") from error
-    return from_mapping(kind, content, str(path))
+    return from_mapping(kind, {} if content is None else content, str(path))
 
 
 def from_mapping(kind: type[Settings], content: Any, where: str) -> Settings:
@@ -43,7 +43,10 @@ def from_mapping(kind: type[Settings], content: Any, where: str) -> Settings:
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(hints)}"
             raise InputError(f"{where}: the setting {key!r} is unknown; {hint}")
         given[key] = _converted(hints[key], value, f"{where}: {key}")
-    return kind(**given)
+    try:
+        return kind(**given)
+    except (TypeError, InputError) as error:  # a setting without default that is missing, or values that do not fit together
+        raise InputError(f"{where}: {error}") from error
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
@@ -58,23 +61,47 @@ def _plain(value: Any) -> Any:
 
 
 def _converted(wanted: Any, value: Any, where: str) -> Any:
-    origin = typing.get_origin(wanted)
+    """`value` as the type `wanted`: a YAML list becomes a tuple, a whole number a float; anything else is refused, never guessed."""
+    origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
+    if wanted is Any:
+        return value
     if dataclasses.is_dataclass(wanted):
         return from_mapping(typing.cast("type[Any]", wanted), value, where)
     if origin in (types.UnionType, typing.Union):
-        if value is None:
+        if value is None and types.NoneType in parts:
             return None
-        return _converted(next(part for part in typing.get_args(wanted) if part is not type(None)), value, where)
-    if origin is tuple and isinstance(value, list):
-        parts = typing.get_args(wanted)
-        kinds = [parts[0]] * len(value) if len(parts) == 2 and parts[1] is Ellipsis else parts
+        return _converted(next(part for part in parts if part is not types.NoneType), value, where)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        kinds = [parts[0]] * len(value) if parts[1:] == (Ellipsis,) else list(parts)
+        if len(kinds) != len(value):
+            raise InputError(f"{where} is {value!r}, {len(kinds)} values are wanted")
         return tuple(_converted(part, item, where) for part, item in zip(kinds, value, strict=True))
+    if origin is list and isinstance(value, list):
+        return [_converted(parts[0], item, where) for item in value]
     if origin is dict and isinstance(value, dict):
-        return value
+        return {_converted(parts[0], key, where): _converted(parts[1], item, f"{where}: {key}") for key, item in value.items()}
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, wanted if isinstance(wanted, type) else object) or (isinstance(value, bool) and wanted is not bool):
-        name = getattr(wanted, "__name__", str(wanted))
-        hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)" if wanted is float and isinstance(value, str) else ""
-        raise InputError(f"{where} is {value!r}, a {name} is wanted{hint}")
+    if not isinstance(value, origin or wanted) or origin or (isinstance(value, bool) and wanted is not bool):
+        hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)" if wanted is float and _is_number(value) else ""
+        raise InputError(f"{where} is {value!r}, {_WORDS.get(origin or wanted, wanted)} is wanted{hint}")
     return value
+
+
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    tuple: "a list",
+    list: "a list",
+    dict: "a mapping of names to values",
+}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str)

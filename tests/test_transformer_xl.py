@@ -43,7 +43,9 @@ def textbook_attention(content, position, keys, values, relative, hidden):
     return result
 
 
-@given(length=st.integers(1, 9), memory=st.integers(0, 5), block=st.sampled_from([1, 2, 4, 64]), masked=st.booleans(), seed=st.integers(0, 99))
+@given(
+    length=st.integers(1, 9), memory=st.integers(0, 5), block=st.sampled_from([1, 2, 4, 64]), masked=st.booleans(), seed=st.integers(0, 99)
+)
 @settings(max_examples=25, deadline=None)
 def test_attention_and_its_gradient_equal_the_textbook_formula(length, memory, block, masked, seed):
     """The blocked band attention with its hand-written backward is the formula, value and gradient, in float64 to 1e-10."""

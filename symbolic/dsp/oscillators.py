@@ -20,8 +20,8 @@ from symbolic.dsp.compiled import compiled
 if TYPE_CHECKING:
     import torch
 
-# A partial below this amplitude (−120 dB of full scale) at both ends of a frame is skipped there.
-INAUDIBLE = 1e-6
+# A partial below this amplitude (−110 dB of full scale) at both ends of a frame is skipped there.
+INAUDIBLE = 3e-6
 
 
 def oscillator_bank(

@@ -5,6 +5,7 @@ A time signature in the middle of a bar begins a new bar there: the bar before i
 A score without a time signature is in 4/4.
 """
 
+import itertools
 from collections.abc import Collection
 from fractions import Fraction
 
@@ -35,32 +36,32 @@ def meter_sections(score: Score) -> list[tuple[int, int, int]]:
     return sections
 
 
-def count_bars(score: Score) -> int:
-    """Number of bars up to the end of the last note; by arithmetic, so that a runaway file costs nothing."""
-    end = last_note_end(score)
-    return sum(len(starts) for starts in _section_bars(score, end))
+def count_bars(score: Score, end: int | None = None) -> int:
+    """Number of bars up to tick `end`, or to the end of the last note; by arithmetic, so that a runaway file costs nothing."""
+    return sum(len(starts) for starts in _section_bars(score, last_note_end(score) if end is None else end))
 
 
 def bar_starts(score: Score) -> np.ndarray:
     """First tick of each bar, and last the bar line at or after the end of the last note; int64, shape (bars + 1,).
 
     Meter changes begin a new bar where they stand. An empty score has the one bar line at 0.
+    Past `MAX_BARS` bars a runaway file is cut.
     """
     sections = meter_sections(score)
     end = last_note_end(score)
-    starts = [tick for section in _section_bars(score, end) for tick in section[:MAX_BARS]]
+    starts = list(itertools.islice(itertools.chain.from_iterable(_section_bars(score, end)), MAX_BARS))
     if not starts:
         return np.zeros(1, dtype=np.int64)
-    tick, numerator, denominator = [section for section in sections if section[0] <= starts[-1]][-1]
+    _, numerator, denominator = [section for section in sections if section[0] <= starts[-1]][-1]
     closing = starts[-1] + ticks_per_bar(numerator, denominator, score.ticks_per_quarter)
     later = [section[0] for section in sections if starts[-1] < section[0] < closing]
     return np.array([*starts, later[0] if later else closing], dtype=np.int64)
 
 
 def last_note_end(score: Score) -> int:
-    """Tick at which the last note stops; 0 without notes."""
-    ends = [int((soa["time"].astype(np.int64) + soa["duration"]).max()) for soa in (t.notes.numpy() for t in score.tracks) if len(soa["time"])]
-    return max(ends, default=0)
+    """Tick at which the last note stops, a note of no length lasting one tick; 0 without notes."""
+    tracks = [track.notes.numpy() for track in score.tracks if len(track.notes)]
+    return max((int((notes["time"].astype(np.int64) + np.maximum(notes["duration"], 1)).max()) for notes in tracks), default=0)
 
 
 def complete_bars(score: Score, meters: Collection[tuple[int, int]]) -> list[TimeSignature]:
@@ -68,7 +69,10 @@ def complete_bars(score: Score, meters: Collection[tuple[int, int]]) -> list[Tim
 
     A bar cut short by a change (a pickup, a shortened bar before a repeat) gets a signature of its own length, so
     that no bar line moves: 4/4 with a change after one quarter becomes 1/4, then the new meter.
-    A meter outside `meters` is respelt at the same length (2/1 as 4/2), or split (24/8 as two bars of 12/8).
+    A length that is no meter is filled with several bars (13/16 with 3/4 and 1/16).
+    A meter outside `meters` is respelt at the same length, in quarters where it can be (2/1 as 8/4, 24/8 as 12/4), or
+    split into equal bars (7/1 as four of 7/4); one that cannot be said so (13/8) becomes the nearest.
+    A rest of a bar that no meter can say (a thirty-second) is left to MidiTok, which delays the change to the next bar line.
     """
     sections = meter_sections(score)
     end = max(last_note_end(score), sections[-1][0] + 1)
@@ -77,26 +81,39 @@ def complete_bars(score: Score, meters: Collection[tuple[int, int]]) -> list[Tim
     for (start, numerator, denominator), stop in zip(sections, [*(s[0] for s in sections[1:]), end], strict=True):
         meter = _respelt(Fraction(numerator, denominator), (numerator, denominator), meters)
         signatures.append(TimeSignature(start, *meter))
-        length = ticks_per_bar(numerator, denominator, tpq)
+        length = ticks_per_bar(*meter, tpq)
         rest = (stop - start) % length
-        if rest and stop != end:
-            short = _respelt(Fraction(rest, 4 * tpq), None, meters)
-            if Fraction(*short) == Fraction(rest, 4 * tpq):
-                if stop - start < length:
-                    signatures.pop()
-                signatures.append(TimeSignature(stop - rest, *short))
+        filling = _filling(Fraction(rest, 4 * tpq), meters) if rest and stop != end else []
+        if filling and stop - start < length:
+            signatures.pop()
+        tick = stop - rest
+        for short in filling:
+            signatures.append(TimeSignature(tick, *short))
+            tick += ticks_per_bar(*short, tpq)
     return signatures
 
 
 def _respelt(length: Fraction, meter: tuple[int, int] | None, meters: Collection[tuple[int, int]]) -> tuple[int, int]:
     """A meter of `meters` with this bar length in whole notes, or an even part of it; the nearest length otherwise."""
-    if meter in meters:
+    if meter is not None and meter in meters:
         return meter
     for parts in (1, 2, 3, 4):
         same = [m for m in meters if Fraction(*m) * parts == length]
         if same:
             return min(same, key=lambda m: (m[1] != 4, m[1]))
     return min(meters, key=lambda m: (abs(Fraction(*m) - length), m[1]))
+
+
+def _filling(length: Fraction, meters: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
+    """One meter whose bars fill `length` (in whole notes), or two, the longer first; none when that cannot be.
+
+    13/16 is a bar of 3/4 and one of 1/16; 15/16 is three bars of 5/16; 1/32 is none.
+    """
+    single = _respelt(length, None, meters)
+    if length % Fraction(*single) == 0:
+        return [single]
+    pairs = [(first, second) for first in meters for second in meters if Fraction(*first) + Fraction(*second) == length]
+    return list(max(pairs, key=lambda pair: (Fraction(*pair[0]), -pair[0][1], -pair[1][1]), default=()))
 
 
 def _section_bars(score: Score, end: int) -> list[range]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symusic import Score
+from symusic.core import ScoreTick
 
 from symbolic.errors import InputError
 from symbolic.files import new_file
@@ -19,12 +20,13 @@ MIDI_SUFFIXES = (".mid", ".midi")
 
 
 def read(source: "str | Path | bytes | Score | pretty_midi.PrettyMIDI | music21.stream.Stream") -> Score:
-    """Read a MIDI file, its bytes, a `pretty_midi.PrettyMIDI` or a music21 stream; a `Score` is given back as it is.
+    """Read a MIDI file, its bytes, a `pretty_midi.PrettyMIDI` or a music21 stream.
 
+    A `Score` in ticks is given back as it is, one in quarters or seconds is brought to ticks.
     Raises `InputError` for a missing or empty file, a folder, text named .mid, a truncated file, and a file without notes.
     """
     if isinstance(source, Score):
-        return source
+        return source if isinstance(source, ScoreTick) else source.to("tick")
     if isinstance(source, bytes):
         return _parse(source, "these bytes")
     if isinstance(source, (str, Path)):
@@ -39,17 +41,16 @@ def write(score: Score, path: str | Path, force: bool = False) -> None:
 
 
 def _contents(path: Path) -> bytes:
-    if not path.exists():
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
         near = [p.name for p in sorted(path.parent.glob("*.mid"))[:3]] if path.parent.is_dir() else []
         hint = f"; in that folder: {', '.join(near)}" if near else "; check the spelling"
-        raise InputError(f"{path}: no such file{hint}")
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder, a MIDI file is wanted")
-    try:
-        data = path.read_bytes()
+        raise InputError(f"{path}: no such file{hint}") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: this is a folder, a MIDI file is wanted") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    return data
 
 
 def _parse(data: bytes, name: str) -> Score:
@@ -57,7 +58,7 @@ def _parse(data: bytes, name: str) -> Score:
         raise InputError(f"{name}: the file is empty (0 bytes)")
     if data[:4] != b"MThd":
         kind = "a RIFF file" if data[:4] == b"RIFF" else "text" if _looks_like_text(data) else "something else"
-        raise InputError(f"{name}: not a MIDI file: it begins with {data[:4]!r}, not b'MThd' ({kind}); MIDI files (.mid, .midi) can be read")
+        raise InputError(f"{name}: not a MIDI file: it begins with {data[:4]!r}, not b'MThd' ({kind}); MIDI files (.mid, .midi) are read")
     try:
         score = Score.from_midi(data)
     except Exception as error:  # symusic raises many types for malformed files
@@ -77,12 +78,17 @@ def _midi_bytes_of(source: Any) -> bytes:
     """MIDI bytes of a `PrettyMIDI` or of a music21 stream, through its own writer."""
     import tempfile
 
+    kind = type(source).__name__
+    is_pretty_midi = hasattr(source, "instruments") and hasattr(source, "resolution")
+    if not is_pretty_midi and not hasattr(source, "recurse"):
+        raise InputError(f"a {kind} cannot be read as music; give a path, bytes, a PrettyMIDI or a music21 stream")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "score.mid"
-        if hasattr(source, "instruments") and hasattr(source, "resolution"):
-            source.write(str(path))
-        elif hasattr(source, "recurse"):
-            source.write("midi", fp=str(path))
-        else:
-            raise InputError(f"a {type(source).__name__} cannot be read as music; give a path, bytes, a PrettyMIDI or a music21 stream")
-        return path.read_bytes()
+        try:
+            if is_pretty_midi:
+                source.write(str(path))
+            else:
+                source.write("midi", fp=str(path))
+            return path.read_bytes()
+        except Exception as error:  # both writers raise many types for what they cannot say in MIDI
+            raise InputError(f"this {kind}: its own library cannot write it as MIDI ({type(error).__name__}: {error})") from error

@@ -19,8 +19,7 @@ import re
 from dataclasses import dataclass, field
 from importlib import resources
 
-from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
-from symusic.core import ScoreTick, TrackTick
+from symusic.core import KeySignatureTick, NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
 
 from symbolic.errors import InputError
 
@@ -62,10 +61,10 @@ def parse_seed(text: str, name: str) -> ScoreTick:
     Raises `InputError` for any mistake, naming the seed, the place (line and bar of the music, or line of the file) and the token.
     """
     settings, lines, parts = _sections(text, name)
-    score = Score(TICKS_PER_QUARTER)
-    score.time_signatures.append(TimeSignature(0, settings.beats, settings.beat_value))
-    score.key_signatures.append(KeySignature(0, settings.sharps, settings.minor))
-    score.tempos.append(Tempo(0, settings.tempo))
+    score = ScoreTick(TICKS_PER_QUARTER)
+    score.time_signatures.append(TimeSignatureTick(0, settings.beats, settings.beat_value))
+    score.key_signatures.append(KeySignatureTick(0, settings.sharps, settings.minor))
+    score.tempos.append(TempoTick(0, settings.tempo))
     played = {line: _parse_line(bars, settings, f"seed {name}, line {line}") for line, bars in lines.items()}
     for part in parts:
         if part.line not in played:
@@ -234,7 +233,8 @@ def _parse_token(token: str, place: str) -> tuple[int | None, int]:
     duration = 0
     if match["value"]:
         if int(match["value"]) not in NOTE_VALUES:
-            raise InputError(f"{place}: '{token}' has an unknown length; after the stroke stands one of: {', '.join(map(str, NOTE_VALUES))}")
+            choices = ", ".join(map(str, NOTE_VALUES))
+            raise InputError(f"{place}: '{token}' has an unknown length; after the stroke stands one of: {choices}")
         duration = TICKS_PER_WHOLE // int(match["value"])
         duration += duration // 2 if match["dot"] else 0
     if match["rest"]:
@@ -262,12 +262,12 @@ def _play(part: _Part, line: _Line, settings: _Settings, name: str) -> TrackTick
     """A track that plays `line` from the part's entry on, cut at the end of the piece."""
     if part.enters > settings.bars:
         raise InputError(f"seed {name}, part {part.name}: enters in bar {part.enters}, after the last bar {settings.bars}")
-    track = Track(part.name, part.program, False)
+    track = TrackTick(part.name, part.program, False)
     first = part.enters - 1
     last = settings.bars if part.repeated else min(settings.bars, first + line.bars)
     for start in range(first, last, line.bars):
         for onset, duration, pitch, velocity in line.notes:
             time = start * settings.bar_ticks + onset
             if time < settings.bars * settings.bar_ticks:
-                track.notes.append(Note(time, duration, pitch, min(max(velocity + part.level, 1), 127)))
+                track.notes.append(NoteTick(time, duration, pitch, min(max(velocity + part.level, 1), 127)))
     return track

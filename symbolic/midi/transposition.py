@@ -9,7 +9,8 @@ def transpose(score: Score, semitones: int) -> Score:
     """A copy `semitones` higher (lower when negative). Raises `InputError` when a note would leave MIDI's 0..127."""
     low, high = pitch_bounds(score)
     if high >= low and not 0 <= low + semitones <= high + semitones <= 127:
-        raise InputError(f"transposing by {semitones:+d} would move pitches {low}..{high} out of 0..127; {-low}..{127 - high:+d} is possible")
+        possible = f"{-low}..{127 - high:+d} is possible"
+        raise InputError(f"transposing by {semitones:+d} would move pitches {low}..{high} out of 0..127; {possible}")
     moved = score.copy()
     for track in moved.tracks:
         if not track.is_drum:
@@ -27,5 +28,10 @@ def pitch_bounds(score: Score) -> tuple[int, int]:
 
 
 def fifths_after(fifths: int, semitones: int) -> int:
-    """Sharps (positive) or flats of a key moved by semitones, spelt with at most six: D (2) up 2 is E (4)."""
+    """Sharps (positive) or flats of a key moved by semitones, spelt with at most six: D (2) up 2 is E (4).
+
+    Whole octaves leave the spelling: C flat major (-7) stays.
+    """
+    if semitones % 12 == 0:
+        return fifths
     return (fifths + 7 * semitones + 5) % 12 - 5

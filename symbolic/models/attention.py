@@ -21,7 +21,9 @@ class BandAttention(torch.autograd.Function):
     """softmax over the band, times values; blocks of `BLOCK` queries keep the scores in the processor's cache."""
 
     @staticmethod
-    def forward(ctx: Any, content: Tensor, position: Tensor, keys: Tensor, values: Tensor, relative: Tensor, hidden: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, content: Tensor, position: Tensor, keys: Tensor, values: Tensor, relative: Tensor, hidden: Tensor | None
+    ) -> Tensor:
         """Attend.
 
         content, position: queries with their biases added and scaled, (H, B, T, D).

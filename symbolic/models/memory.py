@@ -40,9 +40,7 @@ class DecodingState:
 
     def rows(self, index: Tensor) -> "DecodingState":
         """The state of chosen rows, copied."""
-        return DecodingState(
-            [k[index] for k in self.keys], [v[index] for v in self.values], self.relative, self.ages[index], self.position
-        )
+        return DecodingState([k[index] for k in self.keys], [v[index] for v in self.values], self.relative, self.ages[index], self.position)
 
 
 def advanced(states: Tensor, segment: Tensor) -> Tensor:

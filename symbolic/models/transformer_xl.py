@@ -7,6 +7,7 @@ layer normalisation before each part, a window that slides with every query (see
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -153,6 +154,10 @@ class TransformerXL(PreTrainedModel):
             nn.init.normal_(module.outer.weight, std=self.config.initializer_range * scale)
             nn.init.normal_(module.attention.output.weight, std=self.config.initializer_range * scale)
 
+    def layers(self) -> list[Block]:
+        """The blocks, from the first on."""
+        return [cast("Block", block) for block in self.blocks]
+
     def get_input_embeddings(self) -> nn.Module:
         """The token table, tied to the output."""
         return self.embeddings.token
@@ -192,7 +197,7 @@ class TransformerXL(PreTrainedModel):
         positions = self._positions(torch.arange(M, -1, -1, device=input_ids.device))
         states = self.dropout(self.embeddings(input_ids, beats))
         kept = []
-        for block, remembered in zip(self.blocks, memory.states, strict=True):
+        for block, remembered in zip(self.layers(), memory.states, strict=True):
             kept.append(advanced(remembered.to(states.dtype), states))
             states = block(states, remembered, positions, hidden)
         logits = self.head(self.norm(states))
@@ -208,7 +213,7 @@ class TransformerXL(PreTrainedModel):
         distances = torch.arange(2 * (M + 1), 0, -1, device=self.device) % (M + 1)
         positions = self._positions(distances)
         keys, values, relative = [], [], []
-        for block, states in zip(self.blocks, memory.states, strict=True):
+        for block, states in zip(self.layers(), memory.states, strict=True):
             pair = block.attention.key_value(block.attention_norm(states))
             B = states.shape[0]
             key, value = pair.view(B, M, 2, block.attention.heads, block.attention.width).permute(2, 0, 3, 1, 4)
@@ -228,7 +233,7 @@ class TransformerXL(PreTrainedModel):
             distances = (state.position - torch.arange(size, device=ids.device)) % size
             hidden = distances > state.ages.clamp(min=0)[:, None]
         states = self.embeddings(ids, beats)
-        for block, keys, values, relative in zip(self.blocks, state.keys, state.values, state.relative, strict=True):
+        for block, keys, values, relative in zip(self.layers(), state.keys, state.values, state.relative, strict=True):
             states = states + block.attention.step(block.attention_norm(states), keys, values, relative, state.position, hidden)
             states = states + block.feed_forward(states)
         state.position += 1

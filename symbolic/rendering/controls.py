@@ -15,14 +15,20 @@ from symbolic.dsp.units import cents_to_ratio, db_to_gain, midi_to_hz
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.presets import MIDDLE_HZ, Noise, Preset
 
-FRAME_RATE = 375.0  # control points a second: 128 samples at 48 kHz
+FRAME_RATE = 375.0  # control points a second, about: a frame is a whole number of samples
 MOST_PARTIALS = 96
-QUIETEST_PARTIAL = -72.0  # dB against the strongest; weaker ones are left out
+QUIETEST_PARTIAL = -66.0  # dB against the strongest; weaker ones are left out
 SILENCE = 80.0  # dB of decay after which a note is over
 SHORTEST_SECONDS = 0.03  # a note of no length is still touched
 MODULATION_CENTS = 45.0  # vibrato of a modulation wheel all the way up
 NOTE_GAIN = 0.1  # one loud note alone is at −20 dB before the mix is levelled
 REFERENCE_VELOCITY = 96
+STRING_BALANCE = 0.5  # amplitude of each further string of a struck or plucked note against the one before
+
+
+def hop_of(sample_rate: int) -> int:
+    """Samples between control points; 128 at 48 kHz."""
+    return max(8, round(sample_rate / FRAME_RATE))
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class NoteControls:
 
     def __init__(self, preset: Preset, note: PlayedNote, part: Part, sample_rate: int, release: float | None = None) -> None:
         self.preset, self.part, self.start = preset, part, note.start
-        self.pitch = note.pitch
+        self.pitch, self.frame_seconds = note.pitch, hop_of(sample_rate) / sample_rate
         self.spectrum = spectrum_of(preset, note.pitch, note.velocity, sample_rate)
         let_go = math.inf if preset.one_shot and release is None else (note.release if release is None else release)
         self.held = max(let_go - note.start, SHORTEST_SECONDS)
@@ -72,6 +78,9 @@ class NoteControls:
         self.phases = generator.random((copies, len(self.spectrum.ratios)))
         self.motions = generator.random((copies, 12))  # phases of each copy's vibrato and wandering
         self.detune = preset.detune * (spread + (0.35 * (generator.random(copies) - 0.5) if copies > 1 else 0.0))
+        # Strings that ring together beat: a weaker second string keeps the beats from being silences.
+        shares = np.ones(copies) if math.isinf(preset.ring) else STRING_BALANCE ** np.arange(copies)
+        self.shares = shares / math.sqrt(float((shares**2).sum()))
         self.rates = preset.vibrato_rate * (1 + 0.12 * (generator.random(copies) - 0.5))
         self.seeds = generator.integers(1, 2**32 - 1, len(preset.noises), dtype=np.uint32)
         side = np.clip(preset.keyboard * (self.pitch - 60) / 36, -0.8, 0.8) if preset.keyboard else 0.0
@@ -82,18 +91,18 @@ class NoteControls:
         """The copies' controls at the frame borders first … last (inclusive), counted from the note's start."""
         if not len(self.spectrum.ratios):
             return []
-        time = np.arange(first, last + 1) / FRAME_RATE
+        time = np.arange(first, last + 1) * self.frame_seconds
         amplitudes = self._amplitudes(time)
         result = []
         for copy in range(self.preset.copies):
             cents, decibels = self._motion(time, copy)
-            level = (db_to_gain(decibels) / math.sqrt(self.preset.copies)).astype(np.float32)
+            level = (db_to_gain(decibels) * self.shares[copy]).astype(np.float32)
             result.append(Tone(self.spectrum.frequency * cents_to_ratio(cents), amplitudes * level[:, None], float(self.places[copy])))
         return result
 
     def hisses(self, first: int, last: int) -> list[Hiss]:
         """The noises' controls at the same frame borders, in the order of the preset."""
-        time = np.arange(first, last + 1) / FRAME_RATE
+        time = np.arange(first, last + 1) * self.frame_seconds
         return [self._hiss(noise, index, time) for index, noise in enumerate(self.preset.noises)]
 
     def _hiss(self, noise: Noise, index: int, time: np.ndarray) -> Hiss:

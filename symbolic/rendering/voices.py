@@ -10,14 +10,9 @@ import numpy as np
 
 from symbolic.dsp.noise import filtered_noise
 from symbolic.dsp.oscillators import oscillator_bank
-from symbolic.rendering.controls import FRAME_RATE, NoteControls
+from symbolic.rendering.controls import NoteControls, hop_of
 
 SEGMENT_FRAMES = 256
-
-
-def hop_of(sample_rate: int) -> int:
-    """Samples between control points; 128 at 48 kHz."""
-    return max(8, round(sample_rate / FRAME_RATE))
 
 
 class Voice:

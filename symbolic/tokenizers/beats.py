@@ -16,7 +16,7 @@ from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 
 def derive_beats(ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
     """Beats of a stream of ids, int32, shape (T, 3). Several pieces may follow each other: BOS begins at bar 0 again."""
-    ids = np.asarray(ids)
+    ids = np.asarray(ids, dtype=np.int64)
     types = vocabulary.types[ids]
     is_bar = types == TokenType.BAR
     bars = np.cumsum(is_bar)

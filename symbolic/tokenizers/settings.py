@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from symbolic.errors import InputError
+
 
 @dataclass(frozen=True)
 class TokenizerSettings:
@@ -21,3 +23,25 @@ class TokenizerSettings:
     """For each denominator, the largest numerator: 2: 6 stands for 1/2 to 6/2."""
     max_bars: int = 20_000
     """A file with more bars is refused: such files are broken, and would become millions of tokens."""
+
+    def __post_init__(self) -> None:
+        """Raises `InputError` for values that do not fit together, naming both."""
+        edges = [0, *(beats for beats, _ in self.duration_grid)]
+        resolutions = [resolution for _, resolution in self.duration_grid]
+        if edges != sorted(set(edges)) or not resolutions:
+            raise InputError(f"duration_grid {self.duration_grid}: its beats must be above 0 and ascend, such as ((4, 48), (16, 24))")
+        if max(resolutions) != self.positions_per_beat or any(r < 1 or self.positions_per_beat % r for r in resolutions):
+            raise InputError(
+                f"duration_grid {self.duration_grid}: its finest step must be that of positions_per_beat ({self.positions_per_beat}), "
+                "and the others must divide it"
+            )
+        impossible = [f"{top}/{lower}" for lower, top in self.meters.items() if lower not in (1, 2, 4, 8, 16, 32, 64) or not 1 <= top <= 64]
+        if impossible or not self.meters:
+            wrong = ", ".join(impossible) or "none"
+            raise InputError(f"meters {self.meters}: {wrong} is no meter; lower numbers are 1, 2, 4 … 64, upper ones 1 to 64")
+        if not 1 <= self.velocities <= 127:
+            raise InputError(f"velocities ({self.velocities}) must be from 1 to 127")
+        if self.tempos < 1 or not 0 < self.tempo_range[0] < self.tempo_range[1]:
+            raise InputError(f"tempos ({self.tempos}) must be at least 1, and tempo_range {self.tempo_range} ascend from above 0")
+        if self.max_bars < 1:
+            raise InputError(f"max_bars ({self.max_bars}) must be at least 1")

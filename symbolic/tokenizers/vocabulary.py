@@ -69,7 +69,8 @@ class Vocabulary:
                 self.tempos[id_] = float(value)
             elif value not in ("", "None"):
                 self.values[id_] = int(value)
-        self.pad, self.bos, self.eos, self.bar = (int(self.of_type(t)[0]) for t in (TokenType.PAD, TokenType.BOS, TokenType.EOS, TokenType.BAR))
+        single = (TokenType.PAD, TokenType.BOS, TokenType.EOS, TokenType.BAR)
+        self.pad, self.bos, self.eos, self.bar = (int(self.of_type(kind)[0]) for kind in single)
         self.max_beats = int(self.numerators.max())
 
     def __len__(self) -> int:
@@ -94,6 +95,7 @@ class Vocabulary:
 
     def shift_range(self, ids: np.ndarray, lowest: int = -5, highest: int = 6) -> tuple[int, int]:
         """The transpositions within lowest..highest (one octave, all twelve keys) that keep every pitch of `ids` in 0..127."""
+        ids = np.asarray(ids, dtype=np.int64)
         pitches = self.values[ids[self.types[ids] == TokenType.PITCH]]
         if not len(pitches):
             return 0, 0

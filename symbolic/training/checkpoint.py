@@ -30,8 +30,8 @@ def save_model(folder: Path, model: TransformerXL, tokenizer: RemiTokenizer) -> 
 def swap_in(partial: Path, folder: Path) -> None:
     """Put a completely written folder in the place of `folder`; at every moment one whole checkpoint exists."""
     old = folder.with_name(folder.name + "-old")
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
@@ -39,15 +39,18 @@ def swap_in(partial: Path, folder: Path) -> None:
 
 def newest(run: Path) -> Path:
     """The checkpoint to resume from. Raises `InputError` when the run has none."""
-    for folder in (run / "last", run / "last-old", run / "last-partial-complete"):
+    for folder in (run / "last", run / "last-old"):  # the second when a run was killed while it swapped them
         if (folder / "training-0.pt").is_file():
             return folder
     raise InputError(f"{run}: no checkpoint to resume in it (last/training-0.pt is missing); start without --resume")
 
 
-def training_state(optimizer: torch.optim.Optimizer, memory: Memory | None, lanes: dict[str, Any], step: int, best: float) -> dict[str, Any]:
+def training_state(
+    optimizer: torch.optim.Optimizer, memory: Memory | None, lanes: dict[str, Any], step: int, best: float
+) -> dict[str, Any]:
     """What one process adds to the model: plain tensors, numbers and lists only, so that it loads without unpickling code."""
-    state: dict[str, Any] = {"optimizer": optimizer.state_dict(), "random": torch.get_rng_state(), "lanes": lanes, "step": step, "best": best}
+    state: dict[str, Any] = {"optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}
+    state |= {"lanes": lanes, "step": step, "best": best}
     if torch.cuda.is_available():
         state["random_cuda"] = torch.cuda.get_rng_state()
     if memory is not None:

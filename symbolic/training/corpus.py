@@ -14,14 +14,19 @@ import fnmatch
 import hashlib
 import json
 import multiprocessing
+import os
+import re
+import signal
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from symusic import Score
+from symusic.core import ScoreTick
 from tqdm import tqdm
 
 from symbolic.errors import InputError
@@ -57,11 +62,26 @@ class Corpus:
         import datasets
 
         self.tokenizer = RemiTokenizer.load(self.folder)
-        self.ids = np.memmap(self.folder / "ids.bin", dtype="<u2", mode="r")
-        self.offsets = np.load(self.folder / "offsets.npy")
-        self.rows: dict[str, list[Any]] = datasets.load_from_disk(str(self.folder / "manifest")).to_dict()
-        if len(self.ids) != self.offsets[-1]:
-            raise InputError(f"{folder}: ids.bin holds {len(self.ids)} tokens, the offsets say {self.offsets[-1]}: the dataset is damaged, make it again")
+        try:
+            self.ids = np.memmap(self.folder / "ids.bin", dtype="<u2", mode="r")
+            self.offsets = np.load(self.folder / "offsets.npy")
+            self.rows: dict[str, list[Any]] = datasets.load_from_disk(str(self.folder / "manifest")).to_dict()
+        except Exception as error:  # numpy, pyarrow and datasets raise many types for damaged files
+            raise InputError(f"{folder}: the dataset is damaged ({type(error).__name__}: {error}); make it again") from error
+        tokens, pieces = len(self.ids), len(self.rows["path"])
+        if tokens != self.offsets[-1] or pieces != len(self.offsets) - 1:
+            raise InputError(
+                f"{folder}: ids.bin holds {tokens} tokens and the manifest {pieces} pieces, "
+                f"the offsets say {self.offsets[-1]} and {len(self.offsets) - 1}: the dataset is damaged, make it again"
+            )
+
+    def require_tokenizer(self, tokenizer: RemiTokenizer, owner: str | Path) -> None:
+        """Raise `InputError`, naming the settings that differ, unless the ids here are those of `tokenizer`, which belongs to `owner`."""
+        mine, theirs = asdict(self.tokenizer.settings), asdict(tokenizer.settings)
+        names = [name for name in mine if mine[name] != theirs[name] and name != "max_bars"]  # it refuses files, and changes no id
+        if names:
+            different = ", ".join(f"{name} is {mine[name]} in the dataset and {theirs[name]} in the model" for name in names)
+            raise InputError(f"{self.folder}: not made with the tokenizer of {owner}: {different}; tokenize again with its settings")
 
     def pieces(self, split: str) -> np.ndarray:
         """Indices of the pieces of one split, ascending."""
@@ -95,7 +115,7 @@ def tokenize_folder(
     folder, output = Path(folder), Path(output)
     refuse_existing(output, force)
     paths = music_files(folder)
-    names = [str(path.relative_to(folder)) for path in paths]
+    names = [_readable(path.relative_to(folder)) for path in paths]
     wanted = [(p, n) for p, n in zip(paths, names, strict=True) if not any(fnmatch.fnmatch(n, pattern) for pattern in exclude)]
     pieces: list[Piece] = []
     skipped: list[dict[str, str]] = []
@@ -104,7 +124,7 @@ def tokenize_folder(
         tokenizer = RemiTokenizer(settings)
         tokenizer.save(partial)
         with (partial / "ids.bin").open("wb") as stream:
-            for outcome in tqdm(_outcomes(wanted, settings, workers), total=len(wanted), desc="tokenize", unit="file", disable=None):
+            for outcome in tqdm(_outcomes(wanted, tokenizer, workers), total=len(wanted), desc="tokenize", unit="file", disable=None):
                 if isinstance(outcome, dict):
                     skipped.append(outcome)
                     continue
@@ -113,7 +133,8 @@ def tokenize_folder(
                 outcome.ids = outcome.ids[:0]
                 pieces.append(outcome)
         if not pieces:
-            raise InputError(f"{folder}: none of the {len(wanted)} files could be read; the first: {skipped[0]['reason'] if skipped else 'all excluded'}")
+            first = f"; the first, {skipped[0]['path']}: {skipped[0]['reason']}" if skipped else f": all {len(names)} are excluded"
+            raise InputError(f"{folder}: none of the {len(wanted)} files could be read{first}")
         clusters = cluster([p.sketch for p in pieces], [p.row["content"] for p in pieces])
         splits = _splits(clusters, [p.row["content"] for p in pieces], held_out)
         rows = [p.row | {"cluster": int(c), "split": s} for p, c, s in zip(pieces, clusters, splits, strict=True)]
@@ -127,40 +148,57 @@ def tokenize_folder(
     return report
 
 
-def _outcomes(wanted: list[tuple[Path, str]], settings: TokenizerSettings | None, workers: int) -> Iterator[Piece | dict[str, str]]:
+def tokenize_file(path: Path, name: str, tokenizer: RemiTokenizer) -> Piece | dict[str, str]:
+    """The piece in the file at `path`, called `name` in its row; for a bad file its `path` and the `reason`."""
+    try:
+        score = read(path)
+        ids = tokenizer.encode(score).ids
+        vocabulary = tokenizer.vocabulary
+        return Piece(
+            np.concatenate([[vocabulary.bos], ids, [vocabulary.eos]]).astype(np.uint16),
+            melody_sketch(score),
+            _row(path, name, score, ids, vocabulary.types[ids]),
+        )
+    except Exception as error:  # one bad file must not stop a run of thousands: it is counted and named
+        reason = str(error).removeprefix(f"{path}: ") if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        return {"path": name, "reason": reason}
+
+
+def _outcomes(wanted: list[tuple[Path, str]], tokenizer: RemiTokenizer, workers: int) -> Iterator[Piece | dict[str, str]]:
     if workers <= 1:
-        _start_worker(settings)
-        yield from map(_tokenize_one, wanted)
+        for path, name in wanted:
+            yield tokenize_file(path, name, tokenizer)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, _start_worker, (settings,)) as pool:
-        yield from pool.imap(_tokenize_one, wanted, chunksize=8)
+    done = 0
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (tokenizer.settings,)) as pool:
+        try:
+            for outcome in pool.map(_tokenize_one, wanted, chunksize=8):
+                yield outcome
+                done += 1
+        except BrokenProcessPool as error:
+            cause = "a worker was killed at this file or soon after it (out of memory?)"
+            raise InputError(f"{wanted[done][1]}: {cause}; try fewer workers, or exclude the file") from error
 
 
 _worker_tokenizer: RemiTokenizer
 
 
-def _start_worker(settings: TokenizerSettings | None) -> None:
+def _start_worker(settings: TokenizerSettings) -> None:
     global _worker_tokenizer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     _worker_tokenizer = RemiTokenizer(settings)
 
 
 def _tokenize_one(task: tuple[Path, str]) -> Piece | dict[str, str]:
-    path, name = task
-    try:
-        score = read(path)
-        ids = _worker_tokenizer.encode(score).ids
-    except Exception as error:  # one bad file must not stop a run of thousands: it is counted and named
-        reason = str(error).removeprefix(f"{path}: ") if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        return {"path": name, "reason": reason}
-    vocabulary = _worker_tokenizer.vocabulary
-    return Piece(
-        np.concatenate([[vocabulary.bos], ids, [vocabulary.eos]]).astype(np.uint16),
-        melody_sketch(score),
-        _row(path, name, score, ids, vocabulary.types[ids]),
-    )
+    return tokenize_file(*task, _worker_tokenizer)
 
 
-def _row(path: Path, name: str, score: Score, ids: np.ndarray, types: np.ndarray) -> dict[str, Any]:
+def _readable(path: Path) -> str:
+    """The path as text that every format can hold: a name in another encoding, b"caf\\xe9.mid", becomes "caf\\xe9.mid" spelt out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _row(path: Path, name: str, score: ScoreTick, ids: np.ndarray, types: np.ndarray) -> dict[str, Any]:
     _, numerator, denominator = meter_sections(score)[0]
     return {
         "path": name,
@@ -204,11 +242,10 @@ def _report(folder: Path, rows: list[dict[str, Any]], skipped: list[dict[str, st
         "pieces_in_duplicate_clusters": sum(count for count in clusters.values() if count > 1),
         "largest_cluster": max(clusters.values()),
         "collections": {
-            name: {
-                key: sum(row[key] if key != "pieces" else 1 for row in rows if row["collection"] == name) for key in ("pieces", "notes", "tokens")
-            }
+            name: {"pieces": sum(row["collection"] == name for row in rows)}
+            | {key: sum(row[key] for row in rows if row["collection"] == name) for key in ("notes", "tokens")}
             for name in collections
         },
-        "skip_reasons": dict(Counter(item["reason"].split("(")[0].strip() for item in skipped)),
+        "skip_reasons": dict(Counter(re.split("[(:]", item["reason"])[0].strip() for item in skipped)),
         "skipped_files": skipped,
     }

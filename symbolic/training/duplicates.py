@@ -9,15 +9,15 @@ Not found: the same work with its melody in another voice, or with other ornamen
 from collections import defaultdict
 
 import numpy as np
-from symusic import Score
+from symusic.core import ScoreTick
 
 RUN = 8
 KEPT = 64
 ALIKE = 0.3
 
 
-def melody_sketch(score: Score) -> np.ndarray:
-    """The sketch of a score: at most `KEPT` sorted uint64 hashes; empty for fewer than `RUN` + 1 onsets."""
+def melody_sketch(score: ScoreTick) -> np.ndarray:
+    """The sketch of a score: at most `KEPT` sorted uint64 hashes; a single hash for 2 to `RUN` + 1 onsets, none for fewer."""
     pitched = [t for t in score.tracks if not t.is_drum and len(t.notes)]
     arrays = [t.notes.numpy() for t in pitched or [t for t in score.tracks if len(t.notes)]]
     if not arrays:
@@ -27,8 +27,9 @@ def melody_sketch(score: Score) -> np.ndarray:
     order = np.lexsort((-pitches, times))
     first = np.r_[True, np.diff(times[order]) > 0]
     intervals = (np.diff(pitches[order][first]) + 128).astype(np.uint64)
-    if len(intervals) < RUN:
+    if not len(intervals):
         return np.zeros(0, dtype=np.uint64)
+    intervals = np.pad(intervals, (0, max(0, RUN - len(intervals))))
     hashes = np.zeros(len(intervals) - RUN + 1, dtype=np.uint64)
     for offset in range(RUN):
         hashes = _mixed(hashes ^ intervals[offset : offset + len(hashes)])
@@ -64,7 +65,8 @@ def cluster(sketches: list[np.ndarray], contents: list[str]) -> np.ndarray:
             if len(holders[hash_]) < 200:  # a run this common tells nothing, and would make the search quadratic
                 holders[hash_].append(index)
         for other, count in shared.items():
-            if count >= ALIKE * min(len(sketch), len(sketches[other])) and count >= 4:
+            # one shared run is no proof; a piece so short or so repetitive that it has fewer must share them all
+            if count >= ALIKE * min(len(sketch), len(sketches[other])) and count >= min(4, max(len(sketch), len(sketches[other]))):
                 join(other, index)
     return np.array([root(index) for index in range(len(sketches))], dtype=np.int64)
 

@@ -7,13 +7,20 @@ Nats per note = all nats of the piece's tokens / its notes: it does not depend o
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
-from symbolic.models.transformer_xl import TransformerXL
+from symbolic.errors import InputError
+from symbolic.midi.folder import music_files
+from symbolic.models.transformer_xl import TransformerXL, load_weights
 from symbolic.tokenizers.beats import derive_beats
+from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
+from symbolic.training.corpus import SPLITS, Corpus, tokenize_file
 
 
 @dataclass
@@ -45,6 +52,45 @@ class Score:
             "notes": self.notes,
             "tokens": int(self.tokens.sum()),
         } | kinds
+
+
+def evaluate(
+    model: str | Path | tuple[TransformerXL, RemiTokenizer], source: str | Path, *, split: str = "test", progress: bool = True
+) -> dict[str, Any]:
+    """How well a model (its folder, or itself and its tokenizer) predicts a dataset's split, a folder of MIDI files, or one MIDI file.
+
+    Gives `Score.summary()` and the number of `pieces`; of a dataset nats per note of each of its `collections`;
+    of MIDI files how many were `skipped`, and in `skipped_files` which and why.
+    Raises `InputError` when the dataset has another tokenizer or nothing in that split, or no file could be read.
+    """
+    if isinstance(model, (str, Path)):
+        network, tokenizer, owner = load_weights(model), RemiTokenizer.load(model), str(model)
+        network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]  # the stub of `to` lost self
+    else:
+        network, tokenizer, owner = *model, "this model"
+    if network.config.vocab_size != len(tokenizer.vocabulary):
+        sizes = f"the model knows {network.config.vocab_size} tokens, its tokenizer {len(tokenizer.vocabulary)}"
+        raise InputError(f"{owner}: {sizes}; they do not belong together")
+    source = Path(source)
+    from_dataset = any((source / name).exists() for name in ("ids.bin", "manifest", "offsets.npy"))
+    if from_dataset:
+        pieces, collections = _split_of(source, split, tokenizer, owner)
+        skipped: list[dict[str, str]] = []
+    else:
+        pieces, skipped = _pieces_of(source, tokenizer)
+    total = sum(len(piece) - 1 for piece in pieces)
+    with tqdm(total=total, desc="evaluate", unit="token", unit_scale=True, disable=None if progress else True) as bar:
+        nats = token_nats(network, pieces, tokenizer.vocabulary, progress=bar.update)
+    summary: dict[str, Any] = {**sum_up(pieces, nats, tokenizer.vocabulary).summary(), "pieces": len(pieces), "skipped": len(skipped)}
+    if not from_dataset:
+        return summary | {"skipped_files": skipped}
+    members = {name: [index for index, collection in enumerate(collections) if collection == name] for name in sorted(set(collections))}
+    return summary | {
+        "collections": {
+            name: sum_up([pieces[i] for i in chosen], [nats[i] for i in chosen], tokenizer.vocabulary).nats_per_note
+            for name, chosen in members.items()
+        }
+    }
 
 
 def token_nats(
@@ -93,3 +139,25 @@ def sum_up(pieces: Sequence[np.ndarray], nats: Sequence[np.ndarray], vocabulary:
         total += np.bincount(types, weights=scored, minlength=len(TokenType))
         tokens += np.bincount(types, minlength=len(TokenType))
     return Score(total, tokens, int(tokens[TokenType.VELOCITY]))
+
+
+def _split_of(dataset: Path, split: str, tokenizer: RemiTokenizer, owner: str) -> tuple[list[np.ndarray], list[str]]:
+    """Pieces of a split of a dataset, and the collection of each."""
+    corpus = Corpus(dataset)
+    corpus.require_tokenizer(tokenizer, owner)
+    indices = corpus.pieces(split).tolist()
+    if not indices:
+        choices = ", ".join(f"{name} ({len(corpus.pieces(name))} pieces)" for name in SPLITS)
+        raise InputError(f"{dataset}: nothing in the split {split!r}; choose one of {choices}")
+    return [corpus.piece(index) for index in indices], [corpus.rows["collection"][index] for index in indices]
+
+
+def _pieces_of(source: Path, tokenizer: RemiTokenizer) -> tuple[list[np.ndarray], list[dict[str, str]]]:
+    """Pieces of a MIDI file or of a folder of them, and the bad files with the reason."""
+    paths = [source] if source.is_file() else music_files(source)
+    outcomes = [tokenize_file(path, str(path if path == source else path.relative_to(source)), tokenizer) for path in paths]
+    skipped = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    pieces = [outcome.ids for outcome in outcomes if not isinstance(outcome, dict)]
+    if not pieces:
+        raise InputError(f"{source}: none of the {len(paths)} files could be read; the first, {skipped[0]['path']}: {skipped[0]['reason']}")
+    return pieces, skipped

@@ -1,15 +1,18 @@
 """Lanes: each row of a batch is one contiguous stream of whole pieces, so that the model's memory means something.
 
 An epoch is a plan: the training pieces in random order, each with a transposition drawn for this epoch. Rank r of w
-processes takes every w-th entry; a lane that ends a piece takes the next entry of its rank. The state is a few
-numbers: epoch, place in the plan, and for each lane its entry and offset. The same seed gives the same stream.
+processes takes every w-th entry, on from one epoch's plan into the next; a lane that ends a piece takes the next entry of its rank.
+The state is a few numbers: epoch, place in the plan, and for each lane its entry and offset. The same seed gives the same stream.
+Only training pieces are transposed.
 """
 
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from symbolic.errors import InputError
 from symbolic.tokenizers.beats import derive_beats
 from symbolic.training.corpus import Corpus
 
@@ -18,7 +21,10 @@ NO_LABEL = -100
 
 @dataclass
 class Segment:
-    """One step's input of a rank: ids, labels and ages (B, T), beats (B, T, 3), all int64; labels are the next ids, −100 after a piece's last."""
+    """One step's input of a rank: ids, labels and ages (B, T), beats (B, T, 3), all int64.
+
+    Labels are the next ids, −100 after a piece's last.
+    """
 
     ids: np.ndarray
     labels: np.ndarray
@@ -53,7 +59,9 @@ class Lanes:
     ) -> None:
         self.corpus, self.segment_length = corpus, segment_length
         self.pieces = corpus.pieces(split)
-        self.twelve_keys, self.balance, self.random_seed = twelve_keys, balance, random_seed
+        if not len(self.pieces):
+            raise InputError(f"{corpus.folder}: no {split} pieces in this dataset of {len(corpus.rows['split'])}")
+        self.twelve_keys, self.balance, self.random_seed = twelve_keys and split == "train", balance, random_seed
         self.rank, self.world = rank, world
         self.epoch, self.next_entry = 0, rank
         self._plans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -71,7 +79,8 @@ class Lanes:
             while filled < T:
                 if lane.ids is None or lane.offset >= len(lane.ids):
                     self._begin_piece(lane)
-                assert lane.ids is not None and lane.beats is not None
+                assert lane.ids is not None
+                assert lane.beats is not None
                 take = min(T - filled, len(lane.ids) - lane.offset)
                 place, source = slice(filled, filled + take), slice(lane.offset, lane.offset + take)
                 segment.ids[row, place] = lane.ids[source]
@@ -95,16 +104,33 @@ class Lanes:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands, as plain numbers."""
-        return {"epoch": self.epoch, "next_entry": self.next_entry, "lanes": [[lane.epoch, lane.entry, lane.offset] for lane in self.lanes]}
+        return {
+            "epoch": self.epoch,
+            "next_entry": self.next_entry,
+            "lanes": [[lane.epoch, lane.entry, lane.offset] for lane in self.lanes],
+            "source": self._source(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
+        """Go on where `state_dict` was taken. Raises `InputError` when that was another stream, naming what differs."""
+        source = self._source() | {"lanes": len(self.lanes)}
+        saved = state.get("source", {}) | {"lanes": len(state["lanes"])}
+        different = [f"{name} was {saved[name]} and is {source[name]}" for name in saved if saved[name] != source[name]]
+        if different:
+            where = "resume with the dataset, settings and processes it had"
+            raise InputError(f"the saved run read another stream: {', '.join(different)}; {where}")
         self.epoch, self.next_entry = state["epoch"], state["next_entry"]
         for lane, (epoch, entry, offset) in zip(self.lanes, state["lanes"], strict=True):
             lane.epoch, lane.entry, lane.ids = epoch, entry, None
             if entry >= 0:
                 self._load(lane)
             lane.offset = offset
+
+    def _source(self) -> dict[str, Any]:
+        """What the stream depends on; `dataset` is a checksum of the split and the lengths of all pieces."""
+        checksum = zlib.crc32(self.pieces.tobytes() + self.corpus.offsets.tobytes())
+        settings = {"random_seed": self.random_seed, "balance": self.balance, "twelve_keys": self.twelve_keys}
+        return {"dataset": checksum, "processes": self.world} | settings
 
     def _copies(self) -> np.ndarray:
         """How often each piece comes in an epoch, on average; all 1 when collections are weighted by their tokens."""
@@ -117,7 +143,8 @@ class Lanes:
 
     def _begin_piece(self, lane: _Lane) -> None:
         while self.next_entry >= len(self.plan(self.epoch)[0]):
-            self.epoch, self.next_entry = self.epoch + 1, self.rank
+            self.next_entry -= len(self.plan(self.epoch)[0])
+            self.epoch += 1
         lane.epoch, lane.entry, lane.offset = self.epoch, self.next_entry, 0
         self.next_entry += self.world
         self._load(lane)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from symbolic.errors import InputError
+
 
 @dataclass(frozen=True)
 class ModelSettings:
@@ -44,3 +46,8 @@ class TrainingSettings:
     evaluate_every: int = 500
     evaluation_pieces: int = 64
     """Held-out pieces scored at every evaluation, by their first 1024 tokens."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "lanes", "segment_length", "checkpoint_every", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"training setting {name} is {getattr(self, name)}; at least 1 is needed")

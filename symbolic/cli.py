@@ -1,0 +1,305 @@
+"""The `symbolic` command: one function a verb, heavy imports inside it.
+
+stdout has what was made (with --json one JSON object); progress bars and errors go to stderr.
+Exit: 0 done, 1 bad input (one line), 2 wrong usage (one line), 130 interrupted.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from symbolic.errors import InputError, UsageError
+
+SEED_HELP = "a MIDI file, or the name of a bundled seed (canon)"
+MODEL_HELP = "a bundled model's name, or a folder with a trained one (default: the bundled model)"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 2
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        result, lines = options.run(options)
+    except InputError as error:
+        print(f"symbolic {options.command}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print(f"symbolic {options.command}: interrupted, nothing half written", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print(f"symbolic {options.command}: not enough memory for this input; try a shorter file", file=sys.stderr)
+        return 1
+    try:
+        print(json.dumps(result, indent=2) if options.json else "\n".join(lines), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+Outcome = tuple[dict[str, Any], list[str]]
+
+
+def continue_command(options: argparse.Namespace) -> Outcome:
+    """`symbolic continue`: the seed with N more bars, as MIDI, and on request as sound and picture."""
+    from symbolic.files import refuse_existing
+
+    seed, name = _seed(options.seed)
+    output = Path(options.output or f"{name}-continued.mid")
+    if output.suffix.lower() not in (".mid", ".midi"):
+        raise UsageError(f"-o {output}: a name ending in .mid is wanted; sound and picture are added with --wav and --plot")
+    targets = [output] if options.takes == 1 else [output.with_stem(f"{output.stem}-{k + 1}") for k in range(options.takes)]
+    suffixes = [".json", *([".wav"] if options.wav else []), *([".png"] if options.plot else [])]
+    for path in targets:
+        for target in (path, *(path.with_suffix(suffix) for suffix in suffixes)):
+            refuse_existing(target, options.force)
+    return _continue(
+        seed, name, targets, options.bars, options.model, options.temperature, options.top_p, options.random_seed,
+        wav=options.wav, plot=options.plot, force=options.force,
+    )  # fmt: skip
+
+
+def demo_command(options: argparse.Namespace) -> Outcome:
+    """`symbolic demo`: the bundled Canon continued by the bundled model, drawn and rendered."""
+    seed, name = _seed("canon")
+    target = Path(options.output) / "canon-continued.mid"
+    return _continue(seed, name, [target], options.bars, options.model, 1.0, 0.95, options.random_seed, wav=True, plot=True, force=True)
+
+
+def render_command(options: argparse.Namespace) -> Outcome:
+    """`symbolic render`: a MIDI file as sound."""
+    from symbolic.files import refuse_existing
+
+    score, name = _seed(options.file)
+    output = Path(options.output or f"{name}.wav")
+    refuse_existing(output, options.force)
+    report, seconds = _render(
+        score, output, options.force, sample_rate=options.sample_rate, bit_depth=options.bit_depth, voices=options.voices,
+        stems=Path(options.stems) if options.stems else None,
+    )  # fmt: skip
+    return report | {"output": str(output)}, [f"{output}: {_rendered(report, seconds)}"]
+
+
+def tokenize_command(options: argparse.Namespace) -> Outcome:
+    """`symbolic tokenize`: a folder of MIDI as a dataset to train on."""
+    from symbolic.settings import load_settings
+    from symbolic.tokenizers.settings import TokenizerSettings
+    from symbolic.training.corpus import tokenize_folder
+
+    if options.workers < 1:
+        raise UsageError(f"--workers {options.workers}: at least 1 is wanted")
+    if not 0 <= options.held_out < 1:
+        raise UsageError(f"--held-out {options.held_out}: a share from 0 up to 1 is wanted, such as 0.04")
+    report = tokenize_folder(
+        options.folder, options.output, load_settings(TokenizerSettings, options.settings), workers=options.workers,
+        held_out=options.held_out, exclude=tuple(options.exclude), force=options.force,
+    )  # fmt: skip
+    lines = [
+        f"{options.output}: {report['pieces']:,} pieces, {report['notes']:,} notes, {report['tokens']:,} tokens",
+        "split: " + ", ".join(f"{count:,} {split}" for split, count in sorted(report["splits"].items())),
+        f"alike (also transposed): {report['pieces_in_duplicate_clusters']:,} pieces in {report['duplicate_clusters']:,} clusters, kept together",
+    ]
+    if report["skipped"]:
+        lines.append(f"skipped {report['skipped']:,}: " + "; ".join(f"{reason} ({n})" for reason, n in report["skip_reasons"].items()))
+        lines.append(f"which files and why: {Path(options.output) / 'report.json'}")
+    return report, lines
+
+
+def train_command(options: argparse.Namespace) -> Outcome:
+    """`symbolic train`: a model from a dataset; with `accelerate launch -m symbolic train …` on several processes."""
+    from symbolic.settings import load_settings
+    from symbolic.training.loop import train
+    from symbolic.training.settings import TrainingSettings
+
+    path = options.settings
+    if options.resume and path is None and (Path(options.output) / "settings.yaml").is_file():
+        path = str(Path(options.output) / "settings.yaml")
+    settings = load_settings(TrainingSettings, path)
+    figures = train(options.dataset, options.output, settings, resume=options.resume)
+    lines = [f"{options.output}: {settings.steps:,} steps done; loss.png shows the curve, best/ and last/ are models"]
+    if figures:
+        lines.append(f"held-out: {figures['nats_per_note']:.3f} nats per note")
+    lines.append(f"next: symbolic continue SEED.mid --model {options.output}")
+    return figures, lines
+
+
+def evaluate_command(options: argparse.Namespace) -> Outcome:
+    """`symbolic evaluate`: nats per note and per token of a model on held-out pieces or on any folder."""
+    from symbolic.generation.bundle import model_folder
+    from symbolic.training.evaluation import evaluate
+
+    figures = evaluate(model_folder(options.model), options.source, split=options.split)
+    return figures, [f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}" for key, value in figures.items()]
+
+
+def _continue(
+    seed: Any, name: str, targets: list[Path], bars: int, model: str | None, temperature: float, top_p: float, random_seed: int,
+    *, wav: bool, plot: bool, force: bool,
+) -> Outcome:  # fmt: skip
+    from symbolic.midi.meter import bar_starts
+
+    starts = bar_starts(seed)
+    lines = [f"read {name}: {len(starts) - 1} bars, {seed.note_num():,} notes, {len(seed.tracks)} tracks"]
+    clock = time.perf_counter()
+    import symbolic
+    from symbolic.files import new_file
+
+    with _bar(bars * len(targets), "continue", "bar") as progress:
+        scores = symbolic.continue_takes(
+            seed, bars, takes=len(targets), model=model, temperature=temperature, top_p=top_p, random_seed=random_seed, progress=progress
+        )
+    result: dict[str, Any] = {"seed": name, "bars": bars, "outputs": []}
+    lines.append(
+        f"continued by {bars} bars, {len(targets)} {'take' if len(targets) == 1 else 'takes'}: {time.perf_counter() - clock:.1f} s"
+    )
+    for target, score in zip(targets, scores, strict=True):
+        symbolic.write(score, target, force)
+        markers = [marker.text for marker in score.markers]
+        origin = json.loads(next(text for text in markers if text.startswith("continuation: ")).removeprefix("continuation: "))
+        with new_file(target.with_suffix(".json"), force) as path:
+            path.write_text(json.dumps(origin | {"seed": name, "output": target.name}, indent=2) + "\n")
+        made = {"midi": str(target), "new_notes": score.note_num() - seed.note_num()}
+        lines.append(f"{target}: {made['new_notes']} new notes")
+        if plot:
+            clock = time.perf_counter()
+            picture = target.with_suffix(".png")
+            end = next(m.time for m in score.markers if m.text.startswith("continuation: "))
+            symbolic.plot_piano_roll(score, picture, seed_end_ticks=end, title=f"{name}, continued", force=force)
+            made["picture"] = str(picture)
+            lines.append(f"{picture}: piano roll, {time.perf_counter() - clock:.1f} s")
+        if wav:
+            sound = target.with_suffix(".wav")
+            report, seconds = _render(score, sound, force)
+            made |= {"sound": str(sound), "render": report}
+            lines.append(f"{sound}: {_rendered(report, seconds)}")
+        result["outputs"].append(made)
+    return result, lines
+
+
+def _render(score: Any, output: Path, force: bool, **options: Any) -> tuple[dict[str, Any], float]:
+    from dataclasses import asdict
+
+    from symbolic.rendering import render_file
+
+    clock = time.perf_counter()
+    with _bar(100, "render", "%") as progress:
+        done = 0
+
+        def tell(seconds: float, total: float) -> None:
+            nonlocal done
+            percent = int(100 * seconds / max(total, 1e-9))
+            progress(percent - done)
+            done = percent
+
+        report = asdict(render_file(score, output, force=force, progress=tell, **options))
+    return report, time.perf_counter() - clock
+
+
+def _rendered(report: dict[str, Any], seconds: float) -> str:
+    return f"{report['seconds']:.0f} s of sound, {report['lufs']:.1f} LUFS, peak {report['true_peak']:.1f} dBTP, made in {seconds:.1f} s"
+
+
+def _seed(name: str) -> tuple[Any, str]:
+    """The score of a file or of a bundled seed, and a short name for outputs."""
+    from symbolic.midi.reading import read
+    from symbolic.midi.seeds import list_seeds, load_seed
+
+    if name in list_seeds() and not Path(name).exists():
+        return load_seed(name), name
+    return read(name), Path(name).stem
+
+
+class _bar:  # noqa: N801  (used like a function)
+    """A progress bar on stderr that is quiet when stderr is no terminal; calling it moves it on."""
+
+    def __init__(self, total: int, what: str, unit: str) -> None:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=total, desc=what, unit=unit, disable=None, leave=False)
+
+    def __enter__(self) -> Callable[[int], object]:
+        return self.bar.update
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("symbolic", description="Continue any score, train on yours, hear it.")
+    parser.add_argument("--version", action="version", version=_version())
+    verbs = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], Outcome], text: str, force: bool = True) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        if force:
+            sub.add_argument("--force", action="store_true", help="replace outputs that exist")
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = verb("continue", continue_command, "continue a score by a number of bars")
+    sub.add_argument("seed", metavar="SEED", help=SEED_HELP)
+    sub.add_argument("-o", "--output", metavar="OUT.mid", help="where to write (default: SEED-continued.mid in this folder)")
+    sub.add_argument("--bars", type=int, default=8, metavar="N", help="bars to add")
+    sub.add_argument("--takes", type=int, default=1, metavar="K", help="different continuations to make at once: OUT-1.mid, OUT-2.mid, …")
+    sub.add_argument("--model", metavar="MODEL", help=MODEL_HELP)
+    sub.add_argument("--temperature", type=float, default=1.0, metavar="T", help="below 1 tamer, above 1 wilder")
+    sub.add_argument(
+        "--top-p", type=float, default=0.95, metavar="P", help="keep the likeliest tokens that together reach this probability"
+    )
+    sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="the same number gives the same music")
+    sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
+    sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")
+
+    sub = verb("demo", demo_command, "continue the bundled Canon, draw it and render it", force=False)
+    sub.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where to write; what is there from before is replaced")
+    sub.add_argument("--bars", type=int, default=16, metavar="N", help="bars to add")
+    sub.add_argument("--model", metavar="MODEL", help=MODEL_HELP)
+    sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="another number, another continuation")
+
+    sub = verb("render", render_command, "render a MIDI file as sound")
+    sub.add_argument("file", metavar="FILE.mid", help=SEED_HELP)
+    sub.add_argument(
+        "-o", "--output", metavar="OUT.wav", help="where to write: .wav, .flac, .ogg or .mp3 (default: FILE.wav in this folder)"
+    )
+    sub.add_argument("--voices", default="ddsp", metavar="VOICES", help="the kind of voices: ddsp")
+    sub.add_argument("--sample-rate", type=int, default=48000, metavar="HZ", help="samples a second")
+    sub.add_argument("--bit-depth", type=int, default=24, metavar="BITS", help="bits of a sample in WAV and FLAC")
+    sub.add_argument("--stems", metavar="FOLDER", help="also write each track alone into this folder")
+
+    sub = verb("tokenize", tokenize_command, "turn a folder of MIDI into a dataset to train on")
+    sub.add_argument("folder", metavar="FOLDER", help="searched with all folders below it; each first-level folder is a collection")
+    sub.add_argument("-o", "--output", required=True, metavar="DATASET", help="the dataset folder to make")
+    sub.add_argument("--settings", metavar="YAML", help="tokenizer settings")
+    sub.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
+    sub.add_argument("--held-out", type=float, default=0.04, metavar="SHARE", help="share of pieces kept for validation and test")
+    sub.add_argument(
+        "--exclude", action="append", default=[], metavar="PATTERN", help="leave out paths like this, such as '*Pachelbel*'; repeatable"
+    )
+
+    sub = verb("train", train_command, "train a model on a dataset", force=False)
+    sub.add_argument("dataset", metavar="DATASET", help="made by symbolic tokenize")
+    sub.add_argument("-o", "--output", required=True, metavar="RUN", help="the run's folder: metrics, loss curve, checkpoints, models")
+    sub.add_argument("--settings", metavar="YAML", help="training settings; see configs/")
+    sub.add_argument("--resume", action="store_true", help="go on from RUN/last")
+
+    sub = verb("evaluate", evaluate_command, "measure how well a model predicts pieces", force=False)
+    sub.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    sub.add_argument("source", metavar="DATASET_OR_FOLDER", help="a dataset (its held-out pieces), a folder of MIDI, or one file")
+    sub.add_argument("--split", default="test", metavar="SPLIT", help="train, validation or test, for a dataset")
+    return parser
+
+
+def _version() -> str:
+    import symbolic
+
+    return f"symbolic {symbolic.__version__}"

@@ -1,0 +1,51 @@
+"""Finding a model and its tokenizer by name or folder. The bundled ones need no network."""
+
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+from symbolic.errors import InputError
+from symbolic.models.transformer_xl import TransformerXL, load_weights
+from symbolic.tokenizers.remi import RemiTokenizer
+
+DEFAULT_MODEL = "small"
+
+
+def bundled_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(entry.name for entry in _bundle().iterdir() if (entry / "model.safetensors").is_file())
+
+
+def model_folder(name: str | Path | None = None) -> Path:
+    """The folder of a bundled model's name, or of a path. Raises `InputError` that lists the choices."""
+    name = DEFAULT_MODEL if name is None else name
+    if str(name) in bundled_models():
+        return _bundle() / str(name)
+    path = Path(name)
+    if (path / "config.json").is_file():
+        return path
+    for inside in ("best", "last"):
+        if (path / inside / "config.json").is_file():
+            return path / inside
+    raise InputError(
+        f"{name}: no bundled model of this name ({', '.join(bundled_models()) or 'none'}), and no folder with a config.json in it"
+    )
+
+
+def load_model(name: str | Path | None = None) -> TransformerXL:
+    """A bundled model by name (the default without one), or a model saved in a folder, ready to continue scores."""
+    return _loaded(model_folder(name))
+
+
+def load_tokenizer(name: str | Path | None = None) -> RemiTokenizer:
+    """The tokenizer of a bundled model or of a folder."""
+    return RemiTokenizer.load(model_folder(name))
+
+
+@lru_cache(maxsize=2)
+def _loaded(folder: Path) -> TransformerXL:
+    return load_weights(folder)
+
+
+def _bundle() -> Path:
+    return Path(str(resources.files("symbolic.pretrained")))

@@ -1,0 +1,177 @@
+"""A score rendered to sound or to a file: perform, mix, master, write.
+
+The mix is made once and spilled to disk, measured while it is made, then read again for the gain, the limiter and the dither. So
+memory is bounded whatever the length, and what is written is known to meet the loudness and the ceiling.
+"""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from symusic import Score
+
+from symbolic.errors import InputError
+from symbolic.files import new_file, new_folder, refuse_existing
+from symbolic.rendering.instruments import PROGRAMS
+from symbolic.rendering.mastering import Master, Measure, Meter, find_master, mastered
+from symbolic.rendering.mixing import mix_blocks, song_seconds
+from symbolic.rendering.output import AudioFile, check_format
+from symbolic.rendering.performance import Part, perform
+
+VOICES = ("ddsp",)
+LOWEST_RATE, HIGHEST_RATE = 8000, 192_000
+SPILL_SECONDS = 1.0
+
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What was written: length in seconds, loudness in LUFS (−inf below 400 ms), true peak in dBTP, notes and tracks."""
+
+    seconds: float
+    lufs: float
+    true_peak: float
+    notes: int
+    tracks: int
+
+
+def render(score: Score, sample_rate: int = 48000, *, voices: str = "ddsp", progress: Progress | None = None) -> np.ndarray:
+    """The score as sound (2, samples) float32 at the target loudness, true peak at most −1 dBTP.
+
+    `progress` is called with the seconds done and in all. Raises `InputError` for unknown voices, a sample rate outside
+    8000 … 192000, a score without notes, and one that lasts over six hours. The array is held in memory; `render_file` is not so bound.
+    """
+    parts = _checked(score, sample_rate, voices)
+    meter, blocks = Meter(sample_rate), []
+    for block in _followed(parts, sample_rate, False, progress):
+        meter.add(block.mix)
+        blocks.append(block.mix)
+    master = find_master(lambda: iter(blocks), meter.result(), sample_rate)
+    return np.concatenate([sound for _, sound in mastered(iter(blocks), master, sample_rate)], axis=1)
+
+
+def render_file(
+    score: Score,
+    path: str | Path,
+    *,
+    sample_rate: int = 48000,
+    bit_depth: int = 24,
+    voices: str = "ddsp",
+    stems: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> RenderReport:
+    """Render into a WAV, FLAC, OGG or MP3 file, and with `stems` into a folder of one file for each track as well.
+
+    Stems have the track's part of the room and the gain, limiter included, of the mix: they sum to it up to the dither.
+    Raises `InputError` as `render` does, and for a suffix or bit depth that cannot be written and outputs that exist (unless `force`).
+    """
+    path = Path(path)
+    check_format(path, bit_depth, sample_rate)
+    parts = _checked(score, sample_rate, voices)
+    refuse_existing(path, force)
+    folder = Path(stems) if stems is not None else None
+    with contextlib.ExitStack() as outputs:
+        target = outputs.enter_context(new_file(path, force))
+        stem_folder = outputs.enter_context(new_folder(folder, force)) if folder is not None else None
+        spills = [outputs.enter_context(_Spill(path.parent)) for _ in range(1 + (len(parts) if folder is not None else 0))]
+        meter = Meter(sample_rate)
+        for block in _followed(parts, sample_rate, folder is not None, progress):
+            meter.add(block.mix)
+            for spill, sound in zip(spills, (block.mix, *block.stems), strict=True):
+                spill.write(sound)
+        master = find_master(lambda: spills[0].blocks(sample_rate), meter.result(), sample_rate)
+        names = [] if stem_folder is None else [stem_folder / f"{name}{path.suffix}" for name in stem_names(parts)]
+        measure = _write([target, *names], path.suffix, spills, master, sample_rate, bit_depth)
+    notes = sum(len(part.notes) for part in parts)
+    return RenderReport(spills[0].samples / sample_rate, measure.lufs, measure.peak, notes, len(parts))
+
+
+def stem_names(parts: Sequence[Part]) -> list[str]:
+    """File names of the tracks without suffix: the index in the score and the instrument; "03-acoustic-bass"."""
+    names = ("drums" if part.is_drum else PROGRAMS[part.program].name for part in parts)
+    return [f"{part.index:02d}-{re.sub('[^a-z0-9]+', '-', name.lower())}" for part, name in zip(parts, names, strict=True)]
+
+
+class _Spill:
+    """Stereo sound on disk for a second reading: raw float32 frames in a nameless file, so that nothing stays if the run is killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.samples = 0
+        self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by __exit__
+
+    def __enter__(self) -> "_Spill":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, block: np.ndarray) -> None:
+        self.samples += block.shape[1]
+        self._file.write(np.ascontiguousarray(block.T, "<f4").data)
+
+    def blocks(self, sample_rate: int) -> Iterator[np.ndarray]:
+        frame, size, place = 8, round(SPILL_SECONDS * sample_rate), 0
+        while place < self.samples:
+            self._file.seek(place * frame)
+            data = np.frombuffer(self._file.read(size * frame), "<f4").reshape(-1, 2)
+            place += len(data)
+            yield np.ascontiguousarray(data.T)
+
+
+def _checked(score: Score, sample_rate: int, voices: str) -> list[Part]:
+    if voices not in VOICES:
+        raise InputError(f"voices {voices!r} are not known; choose {', '.join(VOICES)}")
+    if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise InputError(f"sample rate {sample_rate} is outside {LOWEST_RATE} … {HIGHEST_RATE} Hz; 48000 and 44100 are the usual ones")
+    return perform(score)
+
+
+def _followed(parts: Sequence[Part], sample_rate: int, stems: bool, progress: Progress | None) -> Iterator:
+    total, done = song_seconds(parts), 0
+    for block in mix_blocks(parts, sample_rate, stems):
+        done += block.mix.shape[1]
+        if progress is not None:
+            progress(min(done / sample_rate, total), total)
+        yield block
+
+
+def _write(
+    paths: Sequence[Path], suffix: str, spills: Sequence[_Spill], master: Master, sample_rate: int, bit_depth: int
+) -> Measure:
+    """Apply the master to the mix and its gain to the stems; the measure is of what stands in the mix's file."""
+    meter = Meter(sample_rate)
+    with contextlib.ExitStack() as opened:
+        files = [
+            opened.enter_context(AudioFile(path, suffix, sample_rate, bit_depth, spills[0].samples, seed))
+            for seed, path in enumerate(paths)
+        ]
+        stems = [_Reader(spill.blocks(sample_rate)) for spill in spills[1:]]
+        for gains, sound in mastered(spills[0].blocks(sample_rate), master, sample_rate):
+            meter.add(files[0].write(sound))
+            for file, stem in zip(files[1:], stems, strict=True):
+                file.write(stem.next(len(gains)) * gains)
+    return meter.result()
+
+
+class _Reader:
+    """Samples taken in any number from an iterator of blocks."""
+
+    def __init__(self, blocks: Iterator[np.ndarray]) -> None:
+        self._blocks = blocks
+        self._rest = np.zeros((2, 0), np.float32)
+
+    def next(self, samples: int) -> np.ndarray:
+        pieces, have = [self._rest], self._rest.shape[1]
+        while have < samples:
+            pieces.append(next(self._blocks))
+            have += pieces[-1].shape[1]
+        together = np.concatenate(pieces, axis=1)
+        self._rest = together[:, samples:]
+        return together[:, :samples]
