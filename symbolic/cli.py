@@ -103,10 +103,11 @@ def tokenize_command(options: argparse.Namespace) -> Outcome:
         options.folder, options.output, load_settings(TokenizerSettings, options.settings), workers=options.workers,
         held_out=options.held_out, exclude=tuple(options.exclude), force=options.force,
     )  # fmt: skip
+    alike = f"{report['pieces_in_duplicate_clusters']:,} pieces in {report['duplicate_clusters']:,} clusters"
     lines = [
         f"{options.output}: {report['pieces']:,} pieces, {report['notes']:,} notes, {report['tokens']:,} tokens",
         "split: " + ", ".join(f"{count:,} {split}" for split, count in sorted(report["splits"].items())),
-        f"alike (also transposed): {report['pieces_in_duplicate_clusters']:,} pieces in {report['duplicate_clusters']:,} clusters, kept together",
+        f"alike, also transposed: {alike}, kept on one side of the split",
     ]
     if report["skipped"]:
         lines.append(f"skipped {report['skipped']:,}: " + "; ".join(f"{reason} ({n})" for reason, n in report["skip_reasons"].items()))

@@ -80,9 +80,9 @@ def corpus(dataset: Path) -> Corpus:
 
 @pytest.fixture(scope="session")
 def tiny_settings() -> TrainingSettings:
-    """A run of 30 short steps of a network of two layers, with dropout, in float32."""
+    """A run of 40 short steps of a network of two layers, with dropout, in float32."""
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "memory_length": 24}
     return TrainingSettings(
-        model=ModelSettings(**shape, dropout=0.1), steps=30, lanes=3, segment_length=32, learning_rate=0.01, warmup_steps=4,
+        model=ModelSettings(**shape, dropout=0.1), steps=40, lanes=3, segment_length=32, learning_rate=0.01, warmup_steps=4,
         precision="no", checkpoint_every=7, evaluate_every=15, evaluation_pieces=4,
     )  # fmt: skip

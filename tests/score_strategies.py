@@ -52,7 +52,7 @@ def scores(draw: Any, on_grid: bool, velocities: list[int], low: int = 58, high:
     """A score whose notes stand on the tokenizer's grid, or anywhere on tuplets of a beat with any velocity.
 
     A beat is that of the meter a note's bar is told in: a bar cut to 3/16 counts in sixteenths, whatever its meter was.
-    Few pitches are drawn on the grid, so that unisons overlap, and a different pitch for every note off it, so that notes can be told apart.
+    Few pitches are drawn on the grid, so that unisons overlap; off it every note has its own, so that notes can be told apart.
     """
     parts = draw(sections())
     score = Score(TICKS_PER_QUARTER)

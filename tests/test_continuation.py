@@ -110,6 +110,15 @@ def test_notes_hanging_over_the_last_bar_line_do_not_add_a_bar():
     assert prepare_prompt(seed, TOKENIZER).end == 4 * 4 * 480
 
 
+def test_events_after_the_last_note_do_not_move_the_end():
+    """A tempo or meter written after the music ends opens no bars before the continuation."""
+    seed = seed_score(bars=2)
+    seed.tempos.append(TempoTick(10 * 4 * 480, qpm=60.0))
+    prompt = prepare_prompt(seed, TOKENIZER)
+    assert prompt.end == 2 * 4 * 480
+    assert (prompt.ids == VOCABULARY.bar).sum() == 3
+
+
 def test_the_same_random_seed_gives_the_same_bytes_and_another_does_not():
     """Same seed, same file; take k is the run with random_seed + k."""
     seed = seed_score()

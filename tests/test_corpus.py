@@ -242,7 +242,7 @@ def test_a_damaged_dataset_is_told(dataset, tmp_path, name, damage):
     """A missing, cut or inconsistent part of a dataset is one line, when it is opened and not in the middle of a run."""
     shutil.copytree(dataset, tmp_path / "copy")
     damage(tmp_path / "copy" / name)
-    with pytest.raises(InputError, match="damaged.*make it again"):
+    with pytest.raises(InputError, match=r"damaged.*make it again"):
         Corpus(tmp_path / "copy")
 
 

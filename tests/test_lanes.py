@@ -147,8 +147,8 @@ def test_a_stream_resumes_exactly(corpus, data):
     """At any point the saved state, as plain numbers, goes on with the same segments, over ends of epochs and for every rank."""
     world = data.draw(st.integers(1, 3))
     shape = {
-        "lanes": data.draw(st.integers(1, 5)), "segment_length": data.draw(st.integers(1, 400)), "rank": data.draw(st.integers(0, world - 1)),
-        "balance": data.draw(st.sampled_from([1.0, 0.3])), "world": world,
+        "lanes": data.draw(st.integers(1, 5)), "segment_length": data.draw(st.integers(1, 400)),
+        "rank": data.draw(st.integers(0, world - 1)), "world": world, "balance": data.draw(st.sampled_from([1.0, 0.3])),
     }  # fmt: skip
     whole, steps = Lanes(corpus, **shape), data.draw(st.integers(0, 30))
     for _ in range(steps):
@@ -166,9 +166,15 @@ def test_a_stream_resumes_exactly(corpus, data):
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [({"lanes": 3}, "lanes was 2 and is 3"), ({"random_seed": 5}, "random_seed was 0 and is 5"), ({"balance": 0.5}, "balance was 1.0 and is 0.5"),
-     ({"twelve_keys": False}, "twelve_keys was True"), ({"world": 2}, "processes was 1 and is 2"), ({"split": "test"}, "dataset was")],
-)  # fmt: skip
+    [
+        ({"lanes": 3}, "lanes was 2 and is 3"),
+        ({"random_seed": 5}, "random_seed was 0 and is 5"),
+        ({"balance": 0.5}, "balance was 1.0 and is 0.5"),
+        ({"twelve_keys": False}, "twelve_keys was True"),
+        ({"world": 2}, "processes was 1 and is 2"),
+        ({"split": "test"}, "dataset was"),
+    ],
+)
 def test_the_state_of_another_stream_is_refused(corpus, change, told):
     """A state goes on only with the dataset, seed, lanes and processes it was saved with; the difference is named."""
     shape = {"lanes": 2, "segment_length": 16}

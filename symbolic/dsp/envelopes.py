@@ -11,6 +11,10 @@ import numpy as np
 
 T60_RATE = 3.0 * math.log(10.0)  # exp(−T60_RATE · t / t60) has fallen by 60 dB at t = t60
 
+# Of the sines of `wander`: their speeds against its rate, and their weights, which add up to one.
+SPEEDS = (0.41, 1.0, 1.73)
+WEIGHTS = (0.45, 0.33, 0.22)
+
 
 def rise(time: np.ndarray, seconds: float) -> np.ndarray:
     """From 0 to 1 in `seconds` along half a cosine, without a corner at either end."""
@@ -28,10 +32,8 @@ def settle(time: np.ndarray, seconds: float, rest: float) -> np.ndarray:
 
 
 def wander(time: np.ndarray, rate: float, phases: np.ndarray) -> np.ndarray:
-    """A slow irregular curve within −1 … 1, about `rate` hertz: five sines whose frequencies have no common measure.
+    """A slow irregular curve within −1 … 1, about `rate` hertz: three sines whose frequencies have no common measure.
 
-    `phases` (5,) in cycles decides which curve; it never repeats within a note.
+    `phases` (3,) in turns of the circle decides which curve; it does not repeat within a note.
     """
-    speeds = rate * np.array([0.31, 0.57, 1.0, 1.43, 2.11])
-    weights = np.array([0.3, 0.25, 0.2, 0.15, 0.1])
-    return (weights * np.sin(2 * np.pi * (time[..., None] * speeds + phases))).sum(-1)
+    return sum(weight * np.sin(math.tau * (speed * rate * time + phase)) for weight, speed, phase in zip(WEIGHTS, SPEEDS, phases, strict=True))

@@ -24,7 +24,6 @@ from symbolic.midi.reading import read
 from symbolic.models.transformer_xl import TransformerXL
 from symbolic.tokenizers.automaton import DRUMS, TokenAutomaton
 from symbolic.tokenizers.remi import RemiTokenizer
-from symbolic.tokenizers.vocabulary import TokenType
 
 PROMPT_TOKENS = 4096
 MAX_BARS = 2000
@@ -63,11 +62,12 @@ def continue_takes(
     random_seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> list[ScoreTick]:
-    """`takes` different continuations of the seed, each the whole score with `bars` more bars, made as one batch.
+    """`takes` different continuations, each the whole score with `bars` more bars, made as one batch.
 
     `seed` is whatever `symbolic.read` takes. `model` is a loaded model (then give its `tokenizer` when it is not the
     bundled one), a bundled name or a folder. The same `random_seed` gives the same notes; take k is drawn with random_seed + k.
-    `progress` is called with the number of bars finished. Raises `InputError` for a seed that is no music, `UsageError` for impossible numbers.
+    `progress` is called with the number of bars finished.
+    Raises `InputError` for a seed that is no music, `UsageError` for impossible numbers.
     """
     if not 1 <= bars <= MAX_BARS:
         raise UsageError(f"bars is {bars}; a whole number from 1 to {MAX_BARS} is wanted")
@@ -79,7 +79,8 @@ def continue_takes(
     tokenizer = tokenizer or load_tokenizer(None if isinstance(model, TransformerXL) else model)
     if network.config.vocab_size != len(tokenizer.vocabulary):
         raise InputError(
-            f"model {name}: it knows {network.config.vocab_size} tokens, the tokenizer {len(tokenizer.vocabulary)}; give the model's own tokenizer"
+            f"model {name}: it knows {network.config.vocab_size} tokens, the tokenizer {len(tokenizer.vocabulary)}; "
+            "give the model's own tokenizer"
         )
     prompt = prepare_prompt(read(seed), tokenizer)
     seeds = [random_seed + take for take in range(takes)]
@@ -97,10 +98,11 @@ def prepare_prompt(seed: ScoreTick, tokenizer: RemiTokenizer) -> Prompt:
     onsets = max(int(track.notes.numpy()["time"].max()) for track in seed.tracks if len(track.notes))
     if len(lines) > 2 and onsets < lines[-2] and last_note_end(seed) - lines[-2] <= seed.ticks_per_quarter // 8:
         lines = lines[:-1]  # a played seed whose last notes hang a moment over the bar line ends on that line
-    meters = ids[vocabulary.types[ids] == TokenType.TIME_SIGNATURE]
+    openings = np.flatnonzero(ids == vocabulary.bar)
+    ids = ids[: [*openings, len(ids)][min(len(lines) - 1, len(openings))]]  # a tempo or meter after the last note opens no bar
     last = prepared.time_signatures[-1]
     meter = vocabulary.tokens.index(f"TimeSig_{last.numerator}/{last.denominator}")
-    missing = len(lines) - 1 - len(meters)
+    missing = len(lines) - 1 - len(openings)
     ids = np.concatenate([[vocabulary.bos], ids, np.tile([vocabulary.bar, meter], max(missing, 0) + 1)])
     seed_lines = bar_starts(seed)
     ratio = (seed_lines[-1] - seed_lines[-2]) / (lines[-1] - lines[-2])

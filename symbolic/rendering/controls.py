@@ -28,7 +28,7 @@ STRING_BALANCE = 0.5  # amplitude of each further string of a struck or plucked 
 
 def hop_of(sample_rate: int) -> int:
     """Samples between control points; 128 at 48 kHz."""
-    return max(8, round(sample_rate / FRAME_RATE))
+    return max(8, 4 * round(sample_rate / FRAME_RATE / 4))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class NoteControls:
         copies = preset.copies
         spread = np.linspace(-1, 1, copies) if copies > 1 else np.zeros(1)
         self.phases = generator.random((copies, len(self.spectrum.ratios)))
-        self.motions = generator.random((copies, 12))  # phases of each copy's vibrato and wandering
+        self.motions = generator.random((copies, 7))  # phases of each copy's vibrato and wandering
         self.detune = preset.detune * (spread + (0.35 * (generator.random(copies) - 0.5) if copies > 1 else 0.0))
         # Strings that ring together beat: a weaker second string keeps the beats from being silences.
         shares = np.ones(copies) if math.isinf(preset.ring) else STRING_BALANCE ** np.arange(copies)
@@ -114,7 +114,7 @@ class NoteControls:
             if not preset.one_shot or math.isfinite(self.held):
                 level = level * decay(time - self.held, preset.release)
         if noise.flutter:
-            curve = wander(time, noise.flutter_rate, self.motions[0, :5] + 0.37 * index)
+            curve = wander(time, noise.flutter_rate, self.motions[0, :3] + 0.37 * index)
             level = level * np.clip(1 - noise.flutter * (0.5 - 1.3 * curve), 0, None)
         gain = self.gain * float(db_to_gain(noise.level)) * self.velocity ** (noise.velocity - 1)
         track = (self.spectrum.frequency / MIDDLE_HZ) ** noise.tracking
@@ -156,13 +156,13 @@ class NoteControls:
             depth = rise(time - 0.5 * preset.vibrato_delay, preset.vibrato_delay + 0.01)
         modulation = self.part.modulation.at(self.start + time) if self.part.modulation is not None else 0.0
         if preset.vibrato or preset.tremolo or np.any(modulation):
-            swing = np.sin(2 * np.pi * (self.rates[copy] * time + phases[10] + 0.04 * wander(time, 1.0, phases[5:10])))
+            swing = np.sin(2 * np.pi * (self.rates[copy] * time + phases[6] + 0.04 * wander(time, 1.0, phases[3:6])))
             cents += (preset.vibrato * depth + MODULATION_CENTS * modulation) * swing
             decibels += preset.tremolo * depth * swing
-        if preset.drift or preset.flutter:
-            curve = wander(time, 2.5, phases[:5])
-            cents += preset.drift * curve
-            decibels += preset.flutter * wander(time, 4.0, phases[5:10])
+        if preset.drift:
+            cents += preset.drift * wander(time, 2.5, phases[:3])
+        if preset.flutter:
+            decibels += preset.flutter * wander(time, 4.0, phases[3:6])
         if preset.scoop:
             cents += preset.scoop * np.exp(-time / preset.scoop_time)
         if self.part.bend is not None and not self.part.is_drum:

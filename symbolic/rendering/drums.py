@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from symbolic.rendering.balance import DRUM_TRIMS
 from symbolic.rendering.performance import PlayedNote
 from symbolic.rendering.presets import Noise, Preset
 
@@ -83,8 +84,8 @@ def _snare(name: str, hertz: float, wires: float, ring: float) -> Preset:
         DRUM, name=name, level=6.0, fixed=hertz, ratios=(1.0, 1.83, 2.2, 2.9, 3.6), weights=(1.0, 0.6, 0.35, 0.2, 0.12), ring=ring, ring_damping=900.0, cutoff=4000.0,
         scoop=160.0, scoop_time=0.012, stereo=0.04,
         noises=(
-            Noise("band", 2700.0, 0.0, 0.4, -5.0, 0.0008, wires, velocity=1.2),
-            Noise("high", 6500.0, 0.0, 0.7, -14.0, 0.0008, 0.8 * wires, velocity=1.3),
+            Noise("band", 2400.0, 0.0, 0.4, -8.0, 0.0008, wires, velocity=1.2),
+            Noise("high", 6000.0, 0.0, 0.7, -17.0, 0.0008, 0.8 * wires, velocity=1.3),
             Noise("band", 800.0, 0.0, 0.7, -4.0, 0.0006, 0.08),
         ),
     )
@@ -95,7 +96,7 @@ def _hat(name: str, t60: float, level: float) -> Preset:
     return _cymbal(name, t60, 520.0, 5, noises, level=level, stereo=0.3, weights=tuple((0.06 + 0.94 * (n / 43) ** 2) for n in range(44)))
 
 
-KIT: dict[int, Preset] = {
+_UNTRIMMED: dict[int, Preset] = {
     27: replace(_tom("high Q", 900.0, 0.0), scoop=2600.0, scoop_time=0.02, ring=0.12, noises=()),
     28: replace(_snare("slap", 500.0, 0.09, 0.06), level=4.0),
     29: replace(_shaken("scratch push", 1800.0, 0.03, 0.14, 0.1), level=0.0),
@@ -161,6 +162,7 @@ KIT: dict[int, Preset] = {
     86: _skin("mute surdo", 84.0, 0.16, 0.1, -16.0),
     87: _skin("open surdo", 76.0, 0.75, 0.1, -18.0),
 }
+KIT: dict[int, Preset] = {key: replace(_UNTRIMMED[key], level=_UNTRIMMED[key].level + trim) for key, trim in enumerate(DRUM_TRIMS, LOWEST_KEY)}
 
 
 def drum_preset(key: int) -> Preset:

@@ -7,6 +7,7 @@ strings, formants of the voice) and were then set by measuring and listening.
 
 from dataclasses import replace
 
+from symbolic.rendering.balance import PROGRAM_TRIMS
 from symbolic.rendering.presets import Noise, Preset
 
 FREE_BAR = (1.0, 2.756, 5.404, 8.933, 13.34)
@@ -53,7 +54,7 @@ PIPES = Preset(
 )
 GUITAR = Preset(
     "guitar", level=4.0, tilt=5.2, position=0.19, stiffness=6e-5, formants=BODY, cutoff=2300.0, cutoff_tracking=0.35, slope=1.3, brightness=1.4,
-    attack=0.002, release=0.26, ring=3.6, ring_tracking=0.45, ring_damping=1100.0, slow=0.25, slow_factor=2.2, drift=0.4,
+    attack=0.002, release=0.26, ring=3.6, ring_tracking=0.45, ring_damping=1100.0, slow=0.25, slow_factor=2.2,
     scoop=5.0, scoop_time=0.06, copies=2, detune=0.5, width=0.25, reverb=0.2,
     noises=(Noise("band", 1700.0, 0.3, 0.7, -22.0, 0.0008, 0.035, velocity=1.6), Noise("band", 190.0, 0.0, 1.5, -22.0, 0.001, 0.14)),
 )
@@ -322,7 +323,8 @@ _SOUNDS = (
     replace(MALLET, name="gunshot", level=6.0, ratios=(1.0,), weights=(1.0,), transpose=-24.0, ring=0.4, scoop=900.0, scoop_time=0.04, release=1.0, keyboard=0.0, noises=(Noise("low", 2200.0, 0.1, 0.6, 2.0, 0.0005, 0.5), Noise("band", 4500.0, 0.0, 0.5, -3.0, 0.0005, 0.14))),
 )
 
-PROGRAMS: tuple[Preset, ...] = (
+_UNTRIMMED = (
     *_PIANOS, *_MALLETS, *_ORGANS, *_GUITARS, *_BASSES, *_STRINGS, *_ENSEMBLES, *_BRASSES, *_REEDS, *_PIPES, *_LEADS, *_PADS, *_EFFECTS, *_ETHNIC,
     *_PERCUSSIVE, *_SOUNDS,
 )
+PROGRAMS: tuple[Preset, ...] = tuple(replace(preset, level=preset.level + trim) for preset, trim in zip(_UNTRIMMED, PROGRAM_TRIMS, strict=True))

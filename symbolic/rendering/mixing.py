@@ -48,18 +48,19 @@ def mix_blocks(
     places = stage_places(parts)
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         sources = [_Source(part, place, sample_rate) for part, place in zip(parts, places, strict=True)]
-        start, remaining = 0, rooms[0].tail
-        while remaining > 0:
+        start, end = 0, 1
+        while start < end:
             _advance(sources, start + size, pool)
+            all_begun = all(source.begun for source in sources)
+            end = max(source.end for source in sources) + rooms[0].tail if all_begun else start + size + 1
             dry, wet = zip(*(source.take(start, size) for source in sources), strict=True)
+            last = min(size, end - start)
             if stems:
-                separate = [one + room.process(send) for one, send, room in zip(dry, wet, rooms, strict=True)]
+                separate = [(one + room.process(send))[:, :last] for one, send, room in zip(dry, wet, rooms, strict=True)]
                 yield Block(_sum(separate), separate)
             else:
-                yield Block(_sum(dry) + rooms[0].process(_sum(wet)), [])
+                yield Block((_sum(dry) + rooms[0].process(_sum(wet)))[:, :last], [])
             start += size
-            if all(source.finished for source in sources):
-                remaining -= size
 
 
 def song_seconds(parts: Sequence[Part]) -> float:
@@ -98,10 +99,12 @@ class _Source:
         self._stops = choke_times(part.notes) if part.is_drum else [None] * len(part.notes)
         self._buffer = np.zeros((2, 0), np.float32)
         self._start = 0
+        self.end = 0
 
     @property
-    def finished(self) -> bool:
-        return not self.voices and self._next == len(self.part.notes) and not self._buffer.shape[1]
+    def begun(self) -> bool:
+        """Whether every note has begun, so that `end` is known."""
+        return self._next == len(self.part.notes)
 
     def preset(self, note: PlayedNote) -> Preset:
         return drum_preset(note.pitch) if self.part.is_drum else PROGRAMS[self.part.program]
@@ -113,7 +116,9 @@ class _Source:
             note, stop = notes[self._next], self._stops[self._next]
             preset = self.preset(note)
             controls = NoteControls(preset, note, self.part, self.sample_rate, stop)
-            self.voices.append(Voice(controls, self.sample_rate))
+            voice = Voice(controls, self.sample_rate)
+            self.end = max(self.end, voice.end)
+            self.voices.append(voice)
             self._next += 1
 
     def add(self, position: int, sound: np.ndarray) -> None:

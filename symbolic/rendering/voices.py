@@ -33,6 +33,11 @@ class Voice:
         return self.start + self.frame * self.hop
 
     @property
+    def end(self) -> int:
+        """The sample of the song at which the note is over."""
+        return self.start + self.frames * self.hop
+
+    @property
     def done(self) -> bool:
         """Whether the note has ended."""
         return self.frame >= self.frames

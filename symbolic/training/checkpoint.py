@@ -24,6 +24,7 @@ def save_model(folder: Path, model: TransformerXL, tokenizer: RemiTokenizer) -> 
     logging.disable_progress_bar()
     model.save_pretrained(str(folder))
     (folder / "generation_config.json").unlink(missing_ok=True)
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)  # safetensors lets nobody else read it
     tokenizer.save(folder)
 
 
@@ -64,10 +65,13 @@ def load_training_state(folder: Path, rank: int, device: torch.device) -> dict[s
     if not path.is_file():
         raise InputError(f"{path}: missing; a run is resumed with the number of processes it was saved with")
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for damaged files
         raise InputError(f"{path}: the checkpoint is damaged ({type(error).__name__}); start again, or copy an older one here") from error
-    torch.set_rng_state(state["random"].cpu())
+    torch.set_rng_state(state["random"])
     if "random_cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["random_cuda"].cpu())
+        torch.cuda.set_rng_state(state["random_cuda"])
+    if "memory" in state:
+        memory = state["memory"]
+        state["memory"] = {"states": [part.to(device) for part in memory["states"]], "ages": memory["ages"].to(device)}
     return state
