@@ -20,6 +20,7 @@ import math
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from tqdm import tqdm
 
 from symbolic.errors import InputError, UsageError
 from symbolic.files import new_file
-from symbolic.models.transformer_xl import load_weights
+from symbolic.models.transformer_xl import TransformerXL, load_weights
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType
 from symbolic.training.corpus import SPLITS, Corpus
@@ -93,6 +94,7 @@ def compare(
     everything = corpus.pieces(split)
     if not len(everything):
         raise InputError(f"{dataset}: no pieces in the split {split}; tokenize more files, or with a larger share held out")
+    network = _open_model(corpus, model) if model is not None else None
     systems = _ngrams(corpus, split, everything, order, cache)
     kept = np.arange(len(everything))
     if limit is not None and limit < len(everything):
@@ -100,15 +102,15 @@ def compare(
         for system in systems:
             system.nats = system.nats[kept]
     pieces = _describe(corpus, everything[kept])
-    if model is not None:
-        systems.insert(0, _model(corpus, pieces, model))
+    if network is not None:
+        systems.insert(0, _model(corpus, pieces, network))
     print(_table(systems, pieces))
     figures = {
         "dataset": dataset.resolve().name, "split": split, "pieces": len(kept), "notes": int(pieces.notes.sum()),
         "tokens": int(pieces.tokens.sum()), "order": order,
         "systems": {system.name: _figures(system, pieces) for system in systems},
     }  # fmt: skip
-    if model is not None:
+    if network is not None:
         baseline = min(systems[1:], key=lambda system: system.nats.sum())
         ratio, low, high = bootstrap_ratio(systems[0].nats.sum(1), baseline.nats.sum(1))
         figures["comparison"] = {"baseline": baseline.name, "ratio": ratio, "interval_95": [low, high], "below_percent": 100 * (1 - ratio)}
@@ -205,17 +207,39 @@ def _load_cache(path: Path, stamp: str) -> list[System]:
     return [System(one["name"], rows, one["seconds"], one["notes"]) for one, rows in zip(about, nats, strict=True)]
 
 
-def _model(corpus: Corpus, pieces: Pieces, folder: Path) -> System:
-    """The model on the same pieces, on the GPU if there is one."""
+def _open_model(corpus: Corpus, folder: Path) -> TransformerXL:
+    """The model in `folder`, on the GPU if there is one. Raises `InputError` when its tokens are not the dataset's."""
     if RemiTokenizer.load(folder).vocabulary.tokens != corpus.tokenizer.vocabulary.tokens:
         raise InputError(f"{folder}: this model's tokens are not those of {corpus.folder}; tokenize the corpus with the model's settings")
-    model = load_weights(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+    return load_weights(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _model(corpus: Corpus, pieces: Pieces, model: TransformerXL) -> System:
+    """The model on the same pieces."""
     began = time.perf_counter()
+    nats = np.zeros(pieces.tokens.shape)
     with tqdm(total=int(pieces.tokens.sum()), desc="model", unit="token", unit_scale=True, disable=None) as bar:
-        paid = token_nats(model, [corpus.piece(index) for index in pieces.indices], corpus.tokenizer.vocabulary, progress=bar.update)
-    seconds = time.perf_counter() - began
+        for rows in _of_like_length(pieces.tokens.sum(1)):
+            among = pieces.indices[rows]
+            paid = token_nats(model, [corpus.piece(index) for index in among], corpus.tokenizer.vocabulary, progress=bar.update)
+            nats[rows] = _by_type(corpus, among, paid)
     notes = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "device": model.device.type}
-    return System("model", _by_type(corpus, pieces.indices, paid), seconds, notes)
+    return System("model", nats, time.perf_counter() - began, notes)
+
+
+def _of_like_length(lengths: np.ndarray, most: int = 16, stretch: float = 1.25) -> Iterator[list[int]]:
+    """Batches of rows whose lengths differ by at most `stretch`: a batch is as long as its longest piece.
+
+    Example: lengths 10, 900, 12, 1000 give the batches [0, 2] and [1, 3].
+    """
+    batch: list[int] = []
+    for row in np.argsort(lengths, kind="stable").tolist():
+        if batch and (len(batch) == most or lengths[row] > stretch * lengths[batch[0]]):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def _figures(system: System, pieces: Pieces) -> dict[str, Any]:

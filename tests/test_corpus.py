@@ -112,7 +112,7 @@ def test_an_interrupted_run_leaves_no_dataset(tmp_path, coarse, melody, drawn, f
         done = threading.Event()
 
         def interrupt(done=done):
-            while not done.is_set() and not any(path.stat().st_size for path in (tmp_path / "away").glob(".partial-*/ids.bin")):
+            while not done.is_set() and not any(path.stat().st_size for path in (tmp_path / "away").rglob("ids.bin")):
                 done.wait(0.005)
             if not done.is_set():
                 os.kill(os.getpid(), signal.SIGINT)

@@ -58,9 +58,10 @@ def test_different_pieces_are_not_merged(melody, drawn):
 
 
 def test_one_common_phrase_is_no_duplicate(melody, drawn):
-    """Two long pieces that share one phrase of eleven notes stay apart; two that share nearly all are one."""
+    """Two long pieces that share one phrase stay apart, and two short ones that share half; two that share nearly all are one."""
     phrase, first, second = drawn(1, 11), drawn(2, 200), drawn(3, 200)
     assert clusters_of(melody(first[:100] + phrase + first[100:]), melody(second[:50] + phrase + second[50:])) == [0, 1]
+    assert clusters_of(melody(phrase[:10] + first[:5]), melody(phrase[:10] + second[:5])) == [0, 1]
     assert clusters_of(melody(first), melody(first[:180] + second[:20])) == [0, 0]
 
 
@@ -70,7 +71,7 @@ def test_drums_alone_are_told_by_their_keys(melody, drawn):
     assert clusters_of(melody(beat, drums=True), melody(other, drums=True), melody(beat, drums=True)) == [0, 1, 0]
     tune, another = melody(drawn(3, 40)), melody(drawn(4, 40))
     for score in (tune, another):
-        score.tracks.append(melody(beat, drums=True).tracks[0])
+        score.tracks.append(melody([key + 50 for key in beat], drums=True).tracks[0])
     assert clusters_of(tune, another) == [0, 1]
 
 

@@ -36,8 +36,13 @@ def test_our_tokenizers_do_not_shadow_hugging_faces():
     assert "site-packages" in out
 
 
-@pytest.mark.parametrize("name", ["read", "write", "load_seed", "load_tokenizer", "load_model", "continue_score", "continue_takes", "render",
-                                  "render_file", "plot_piano_roll", "tokenize_folder", "train", "evaluate", "InputError"])  # fmt: skip
+PUBLIC = (
+    "read write load_seed load_tokenizer load_model continue_score continue_takes render render_file plot_piano_roll "
+    "tokenize_folder train evaluate InputError"
+)
+
+
+@pytest.mark.parametrize("name", PUBLIC.split())
 def test_public_names_are_there(name):
     """Each name of the public interface is found in the package."""
     import symbolic

@@ -110,16 +110,31 @@ def test_tempos_come_back_within_a_step_of_the_tempo_grid(score):
         assert 1 / TEMPO_STEP <= in_force[-1] / tempo.tempo <= TEMPO_STEP
 
 
-def test_the_order_of_notes_and_events_in_memory_does_not_matter():
-    """A score built in any order gives the ids of the same score in order of time."""
-    score = score_of(*[(n * 240, 240, 60 + n % 5) for n in range(40)], meters=((0, 4, 4), (3840, 6, 8), (6720, 2, 2)))
+@pytest.mark.parametrize("ticks_per_quarter", [96, 480])
+def test_the_order_of_tracks_notes_and_events_does_not_matter(ticks_per_quarter):
+    """One music has one stream of ids: chords, tracks, tempos and meters in any order, at MidiTok's own resolution or another."""
+    score = score_of(*[(n // 3 * 480, 480, 60 + n * 5 % 12) for n in range(60)], program=1, meters=((0, 4, 4), (3840, 6, 8), (6720, 2, 2)))
+    for program in (0, 40):
+        score.tracks.append(Track("", program, False, [Note(n * 480, 240 + 240 * (n % 2), 70 - n, 80) for n in range(20)]))
     for number in range(6):
         score.tempos.append(Tempo(number * 960, 60 + 20 * number))
+    score = score.resample(ticks_per_quarter, min_dur=1)
     shuffled = score.copy()
-    shuffled.tracks[0].notes = list(score.tracks[0].notes)[::-1]
+    for track in shuffled.tracks:
+        track.notes = list(track.notes)[::-1]
+    shuffled.tracks = list(shuffled.tracks)[::-1]
     shuffled.tempos = list(score.tempos)[::-1]
     shuffled.time_signatures = list(score.time_signatures)[::-1]
     np.testing.assert_array_equal(TOKENIZER.encode(shuffled).ids, TOKENIZER.encode(score).ids)
+
+
+def test_the_tempo_that_is_there_already_is_not_told_again():
+    """Before its first tempo a file plays at 120: a first tempo of 120, later on, is no change and no token."""
+    score = score_of((0, 3840, 60))
+    score.tempos.append(Tempo(960, 120))
+    assert (VOCABULARY.types[TOKENIZER.encode(score).ids] == TokenType.TEMPO).sum() == 1
+    score.tempos.append(Tempo(1920, 90))
+    assert (VOCABULARY.types[TOKENIZER.encode(score).ids] == TokenType.TEMPO).sum() == 2
 
 
 def test_encoding_leaves_the_score_alone():

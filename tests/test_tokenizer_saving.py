@@ -93,6 +93,7 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path: Path):
     ("settings", "named"),
     [
         ({"positions_per_beat": 24}, "positions_per_beat"),
+        ({"positions_per_beat": 96}, "positions_per_beat"),
         ({"duration_grid": ((4, 48), (2, 24))}, "ascend"),
         ({"duration_grid": ((4, 48), (16, 7))}, "divide"),
         ({"duration_grid": ()}, "duration_grid"),

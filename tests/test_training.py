@@ -178,7 +178,7 @@ def test_a_killed_run_loses_no_more_than_its_last_steps(dataset, tmp_path, tiny_
     assert steps == sorted(steps)
 
 
-def test_a_checkpoint_is_swapped_in_or_the_old_one_stays(finished, tmp_path):
+def test_a_checkpoint_is_swapped_in_or_the_old_one_stays(tmp_path):
     """Killed between the two renames of a swap, or in the next swap after that, a run still has its checkpoint."""
     last, old = tmp_path / "last", tmp_path / "last-old"
     for folder in (last, old):

@@ -34,8 +34,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
-    options = {"nogil": True, "fastmath": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")(function)
     except RuntimeError:  # numba's "no locator available": no folder for the cache can be written
-        return numba.njit(**options)(function)
+        return numba.njit(nogil=True, fastmath=True, error_model="numpy")(function)

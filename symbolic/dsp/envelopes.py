@@ -18,7 +18,9 @@ WEIGHTS = (0.45, 0.33, 0.22)
 
 def rise(time: np.ndarray, seconds: float) -> np.ndarray:
     """From 0 to 1 in `seconds` along half a cosine, without a corner at either end."""
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip(time / max(seconds, 1e-4), 0.0, 1.0))
+    if time.min() >= seconds:
+        return np.ones(time.shape)
+    return 0.5 - 0.5 * np.cos(np.pi * np.minimum(np.maximum(time / max(seconds, 1e-4), 0.0), 1.0))
 
 
 def decay(time: np.ndarray, t60: float | np.ndarray) -> np.ndarray:
@@ -32,8 +34,11 @@ def settle(time: np.ndarray, seconds: float, rest: float) -> np.ndarray:
 
 
 def wander(time: np.ndarray, rate: float, phases: np.ndarray) -> np.ndarray:
-    """A slow irregular curve within −1 … 1, about `rate` hertz: three sines whose frequencies have no common measure.
+    """Slow irregular curves (C, T) within −1 … 1 at the times (T,), about `rate` hertz: each three sines without a common measure.
 
-    `phases` (3,) in turns of the circle decides which curve; it does not repeat within a note.
+    `phases` (C, 3) in radians decides which curves; they do not repeat within a note.
     """
-    return sum(weight * np.sin(math.tau * (speed * rate * time + phase)) for weight, speed, phase in zip(WEIGHTS, SPEEDS, phases, strict=True))
+    result = np.zeros((len(phases), len(time)))
+    for weight, speed, phase in zip(WEIGHTS, SPEEDS, phases.T, strict=True):
+        result += weight * np.sin((math.tau * speed * rate) * time + phase[:, None])
+    return result

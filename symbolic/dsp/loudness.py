@@ -7,7 +7,6 @@ the ones pyloudnorm uses by default, and a test holds this meter to its result. 
 import math
 
 import numpy as np
-from scipy import signal
 
 STEP_SECONDS = 0.1
 STEPS_PER_GATE = 4  # a gating block is 400 ms, and they overlap by three quarters
@@ -33,6 +32,8 @@ class LoudnessMeter:
 
     def add(self, block: np.ndarray) -> None:
         """Measure the next samples (channels, S)."""
+        from scipy import signal  # takes a second to import: not before sound is measured
+
         weighted, self._memory = signal.sosfilt(self._sections, block, axis=-1, zi=self._memory)
         weighted = np.concatenate([self._rest, weighted], axis=1)
         steps = weighted.shape[1] // self.step

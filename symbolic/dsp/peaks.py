@@ -5,7 +5,6 @@ Sound is (2, S); true peaks are read from the sound at four times its rate, as I
 
 import numpy as np
 import soxr
-from scipy import ndimage, signal
 
 from symbolic.dsp.units import gain_to_db
 
@@ -53,6 +52,8 @@ class Limiter:
 
     def gains(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For the next samples (2, S): the gain (S,) for, and the sound (2, S) of, the samples `delay` ago."""
+        from scipy import ndimage, signal  # takes a second to import: not before sound is limited
+
         sound = np.concatenate([self._recent, block], axis=1)
         keep = 2 * self.delay
         self._recent = sound[:, -keep:].copy()
@@ -69,6 +70,8 @@ class Limiter:
 
 def peaks_between_samples(sound: np.ndarray) -> np.ndarray:
     """Highest magnitude (S,) over both channels at each sample and at the three quarter steps up to the next one."""
+    from scipy import signal
+
     peak = np.abs(sound).max(0)
     for quarter in range(1, OVERSAMPLING):
         between = np.abs(signal.oaconvolve(sound, _fraction(quarter / OVERSAMPLING)[None, :], mode="same", axes=1)).max(0)

@@ -6,7 +6,6 @@ Sources: J. A. Moorer, "About This Reverberation Business", 1979 (a hall is deca
 """
 
 import numpy as np
-from scipy import fft
 
 # Octave band edges in hertz and the decay of each band relative to the middle one.
 BAND_CENTRES = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
@@ -55,6 +54,8 @@ class StreamingConvolution:
 
     def process(self, block: np.ndarray) -> np.ndarray:
         """The next samples (2, S) of the convolution for the next samples (2, S) of sound."""
+        from scipy import fft  # imported when sound is made, so that the package imports quickly
+
         samples, tail = block.shape[1], self._pending.shape[1]
         size = fft.next_fast_len(samples + tail, real=True)
         if size not in self._spectra:

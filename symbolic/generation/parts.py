@@ -5,7 +5,7 @@ smallest steps and no part has to sound two notes at once while another is free.
 """
 
 import numpy as np
-from symusic.core import NoteTick, ScoreTick, TrackTick
+from symusic.core import NoteTick, NoteTickList, ScoreTick, TrackTick
 
 BUSY = 128
 
@@ -21,7 +21,7 @@ def add_notes(score: ScoreTick, notes: dict[int, list[NoteTick]]) -> None:
         if not parts:
             raise ValueError(f"program {program} is in no track of the seed")
         for part, dealt in zip(parts, deal(new, [_last_pitch(track) for track in parts]), strict=True):
-            part.notes.extend(dealt)
+            part.notes.extend(NoteTickList(dealt))
 
 
 def deal(notes: list[NoteTick], last_pitches: list[float]) -> list[list[NoteTick]]:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from fractions import Fraction
 
 import numpy as np
-from symusic import Score, TimeSignature
+from symusic.core import ScoreTick, TimeSignatureTick
 
 DEFAULT_METER = (4, 4)
 MAX_BARS = 100_000
@@ -21,7 +21,7 @@ def ticks_per_bar(numerator: int, denominator: int, ticks_per_quarter: int) -> i
     return max(1, round(numerator * 4 * ticks_per_quarter / denominator))
 
 
-def meter_sections(score: Score) -> list[tuple[int, int, int]]:
+def meter_sections(score: ScoreTick) -> list[tuple[int, int, int]]:
     """Time signatures as (start tick, numerator, denominator), sorted, the first at tick 0, impossible ones left out."""
     found = {
         max(0, signature.time): (signature.numerator, signature.denominator)
@@ -36,12 +36,12 @@ def meter_sections(score: Score) -> list[tuple[int, int, int]]:
     return sections
 
 
-def count_bars(score: Score, end: int | None = None) -> int:
+def count_bars(score: ScoreTick, end: int | None = None) -> int:
     """Number of bars up to tick `end`, or to the end of the last note; by arithmetic, so that a runaway file costs nothing."""
     return sum(len(starts) for starts in _section_bars(score, last_note_end(score) if end is None else end))
 
 
-def bar_starts(score: Score) -> np.ndarray:
+def bar_starts(score: ScoreTick) -> np.ndarray:
     """First tick of each bar, and last the bar line at or after the end of the last note; int64, shape (bars + 1,).
 
     Meter changes begin a new bar where they stand. An empty score has the one bar line at 0.
@@ -58,13 +58,13 @@ def bar_starts(score: Score) -> np.ndarray:
     return np.array([*starts, later[0] if later else closing], dtype=np.int64)
 
 
-def last_note_end(score: Score) -> int:
+def last_note_end(score: ScoreTick) -> int:
     """Tick at which the last note stops, a note of no length lasting one tick; 0 without notes."""
     tracks = [track.notes.numpy() for track in score.tracks if len(track.notes)]
     return max((int((notes["time"].astype(np.int64) + np.maximum(notes["duration"], 1)).max()) for notes in tracks), default=0)
 
 
-def complete_bars(score: Score, meters: Collection[tuple[int, int]]) -> list[TimeSignature]:
+def complete_bars(score: ScoreTick, meters: Collection[tuple[int, int]]) -> list[TimeSignatureTick]:
     """Time signatures under which every bar is complete and every meter is one of `meters`.
 
     A bar cut short by a change (a pickup, a shortened bar before a repeat) gets a signature of its own length, so
@@ -77,10 +77,10 @@ def complete_bars(score: Score, meters: Collection[tuple[int, int]]) -> list[Tim
     sections = meter_sections(score)
     end = max(last_note_end(score), sections[-1][0] + 1)
     tpq = score.ticks_per_quarter
-    signatures: list[TimeSignature] = []
+    signatures: list[TimeSignatureTick] = []
     for (start, numerator, denominator), stop in zip(sections, [*(s[0] for s in sections[1:]), end], strict=True):
         meter = _respelt(Fraction(numerator, denominator), (numerator, denominator), meters)
-        signatures.append(TimeSignature(start, *meter))
+        signatures.append(TimeSignatureTick(start, *meter))
         length = ticks_per_bar(*meter, tpq)
         rest = (stop - start) % length
         filling = _filling(Fraction(rest, 4 * tpq), meters) if rest and stop != end else []
@@ -88,7 +88,7 @@ def complete_bars(score: Score, meters: Collection[tuple[int, int]]) -> list[Tim
             signatures.pop()
         tick = stop - rest
         for short in filling:
-            signatures.append(TimeSignature(tick, *short))
+            signatures.append(TimeSignatureTick(tick, *short))
             tick += ticks_per_bar(*short, tpq)
     return signatures
 
@@ -116,7 +116,7 @@ def _filling(length: Fraction, meters: Collection[tuple[int, int]]) -> list[tupl
     return list(max(pairs, key=lambda pair: (Fraction(*pair[0]), -pair[0][1], -pair[1][1]), default=()))
 
 
-def _section_bars(score: Score, end: int) -> list[range]:
+def _section_bars(score: ScoreTick, end: int) -> list[range]:
     """For each meter section the ticks of its bar lines before `end`, as ranges."""
     sections = meter_sections(score)
     stops = [*(section[0] for section in sections[1:]), end]

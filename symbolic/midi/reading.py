@@ -4,10 +4,9 @@ Times are ticks. What is no music is refused with one line that says why.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from symusic import Score
-from symusic.core import ScoreTick
+from symusic.core import ScoreQuarter, ScoreSecond, ScoreTick
 
 from symbolic.errors import InputError
 from symbolic.files import new_file
@@ -19,14 +18,18 @@ if TYPE_CHECKING:
 MIDI_SUFFIXES = (".mid", ".midi")
 
 
-def read(source: "str | Path | bytes | Score | pretty_midi.PrettyMIDI | music21.stream.Stream") -> Score:
+def read(
+    source: "str | Path | bytes | ScoreTick | ScoreQuarter | ScoreSecond | pretty_midi.PrettyMIDI | music21.stream.Stream",
+) -> ScoreTick:
     """Read a MIDI file, its bytes, a `pretty_midi.PrettyMIDI` or a music21 stream.
 
     A `Score` in ticks is given back as it is, one in quarters or seconds is brought to ticks.
     Raises `InputError` for a missing or empty file, a folder, text named .mid, a truncated file, and a file without notes.
     """
-    if isinstance(source, Score):
-        return source if isinstance(source, ScoreTick) else source.to("tick")
+    if isinstance(source, ScoreTick):
+        return source
+    if isinstance(source, (ScoreQuarter, ScoreSecond)):
+        return cast("ScoreTick", source.to("tick"))
     if isinstance(source, bytes):
         return _parse(source, "these bytes")
     if isinstance(source, (str, Path)):
@@ -34,7 +37,7 @@ def read(source: "str | Path | bytes | Score | pretty_midi.PrettyMIDI | music21.
     return _parse(_midi_bytes_of(source), f"this {type(source).__name__}")
 
 
-def write(score: Score, path: str | Path, force: bool = False) -> None:
+def write(score: ScoreTick, path: str | Path, force: bool = False) -> None:
     """Write a score as a MIDI file, whole or not at all. Raises `InputError` when `path` exists, unless `force`."""
     with new_file(Path(path), force) as temporary:
         temporary.write_bytes(score.dumps_midi())
@@ -53,14 +56,14 @@ def _contents(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _parse(data: bytes, name: str) -> Score:
+def _parse(data: bytes, name: str) -> ScoreTick:
     if not data:
         raise InputError(f"{name}: the file is empty (0 bytes)")
     if data[:4] != b"MThd":
         kind = "a RIFF file" if data[:4] == b"RIFF" else "text" if _looks_like_text(data) else "something else"
         raise InputError(f"{name}: not a MIDI file: it begins with {data[:4]!r}, not b'MThd' ({kind}); MIDI files (.mid, .midi) are read")
     try:
-        score = Score.from_midi(data)
+        score = ScoreTick.from_midi(data)
     except Exception as error:  # symusic raises many types for malformed files
         raise InputError(f"{name}: this MIDI file is damaged or cut short ({len(data)} bytes read; {error})") from error
     if score.ticks_per_quarter <= 0:

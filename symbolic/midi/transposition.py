@@ -1,11 +1,11 @@
 """Transposing a score by semitones: drums stay, key signatures move along."""
 
-from symusic import KeySignature, Score
+from symusic.core import KeySignatureTick, KeySignatureTickList, ScoreTick
 
 from symbolic.errors import InputError
 
 
-def transpose(score: Score, semitones: int) -> Score:
+def transpose(score: ScoreTick, semitones: int) -> ScoreTick:
     """A copy `semitones` higher (lower when negative). Raises `InputError` when a note would leave MIDI's 0..127."""
     low, high = pitch_bounds(score)
     if high >= low and not 0 <= low + semitones <= high + semitones <= 127:
@@ -15,13 +15,13 @@ def transpose(score: Score, semitones: int) -> Score:
     for track in moved.tracks:
         if not track.is_drum:
             track.shift_pitch(semitones, inplace=True)
-    moved.key_signatures = [
-        KeySignature(signature.time, fifths_after(signature.key, semitones), signature.tonality) for signature in score.key_signatures
-    ]
+    moved.key_signatures = KeySignatureTickList(
+        [KeySignatureTick(s.time, fifths_after(s.key, semitones), s.tonality) for s in score.key_signatures]
+    )
     return moved
 
 
-def pitch_bounds(score: Score) -> tuple[int, int]:
+def pitch_bounds(score: ScoreTick) -> tuple[int, int]:
     """Lowest and highest pitch of all tracks but drums; (128, -1) when there is none."""
     pitches = [track.notes.numpy()["pitch"] for track in score.tracks if not track.is_drum and len(track.notes)]
     return min((int(p.min()) for p in pitches), default=128), max((int(p.max()) for p in pitches), default=-1)

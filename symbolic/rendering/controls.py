@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symbolic.dsp.envelopes import decay, rise, settle, wander
+from symbolic.dsp.envelopes import T60_RATE, decay, rise, settle, wander
 from symbolic.dsp.units import cents_to_ratio, db_to_gain, midi_to_hz
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.presets import MIDDLE_HZ, Noise, Preset
@@ -23,6 +23,7 @@ SHORTEST_SECONDS = 0.03  # a note of no length is still touched
 MODULATION_CENTS = 45.0  # vibrato of a modulation wheel all the way up
 NOTE_GAIN = 0.1  # one loud note alone is at −20 dB before the mix is levelled
 REFERENCE_VELOCITY = 96
+SOFTEST = 6.0  # what is added to a velocity, so that 1 is soft and not silent
 STRING_BALANCE = 0.5  # amplitude of each further string of a struck or plucked note against the one before
 
 
@@ -50,12 +51,16 @@ class Hiss:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What a pitch and a velocity make of a preset: ratios (P,), amplitudes before the low pass (P,), ring times (P,)."""
+    """What a pitch and a velocity make of a preset: ratios, hertz, amplitudes and decay rates a second, each (P,) float32 but ratios.
+
+    Amplitudes are before the low pass where it moves, after it where it stands; `rates` is None where nothing decays of itself.
+    """
 
     frequency: float
     ratios: np.ndarray
+    hertz: np.ndarray
     amplitudes: np.ndarray
-    rings: np.ndarray
+    rates: np.ndarray | None
     cutoff: float
 
 
@@ -68,23 +73,24 @@ class NoteControls:
         self.spectrum = spectrum_of(preset, note.pitch, note.velocity, sample_rate)
         let_go = math.inf if preset.one_shot and release is None else (note.release if release is None else release)
         self.held = max(let_go - note.start, SHORTEST_SECONDS)
-        self.gain = NOTE_GAIN * float(db_to_gain(preset.level)) * (note.velocity / 127) ** (2 * preset.dynamics)
+        self.gain = NOTE_GAIN * float(db_to_gain(preset.level)) * velocity_gain(note.velocity) ** preset.dynamics
         self.velocity = note.velocity / 127
         # A fast note speaks faster: an attack longer than the note would leave nothing of it.
         self.attack = min(preset.attack, max(0.01, 0.6 * self.held))
         generator = np.random.default_rng((part.index, note.index, note.pitch))
-        copies = preset.copies
+        copies, partials = preset.copies, len(self.spectrum.ratios)
+        draws = generator.random((copies, partials + 9))
+        self.phases = draws[:, 9:]
+        self.motions = math.tau * draws[:, :7]  # phases of each copy's vibrato and wandering
+        self.rates = preset.vibrato_rate * (0.94 + 0.12 * draws[:, 7])
+        self.seeds = generator.integers(1, 2**32 - 1, len(preset.noises), dtype=np.uint32)
         spread = np.linspace(-1, 1, copies) if copies > 1 else np.zeros(1)
-        self.phases = generator.random((copies, len(self.spectrum.ratios)))
-        self.motions = generator.random((copies, 7))  # phases of each copy's vibrato and wandering
-        self.detune = preset.detune * (spread + (0.35 * (generator.random(copies) - 0.5) if copies > 1 else 0.0))
+        self.detune = preset.detune * (spread + 0.35 * (draws[:, 8] - draws[:, 8].mean()))
         # Strings that ring together beat: a weaker second string keeps the beats from being silences.
         shares = np.ones(copies) if math.isinf(preset.ring) else STRING_BALANCE ** np.arange(copies)
         self.shares = shares / math.sqrt(float((shares**2).sum()))
-        self.rates = preset.vibrato_rate * (1 + 0.12 * (generator.random(copies) - 0.5))
-        self.seeds = generator.integers(1, 2**32 - 1, len(preset.noises), dtype=np.uint32)
-        side = np.clip(preset.keyboard * (self.pitch - 60) / 36, -0.8, 0.8) if preset.keyboard else 0.0
-        self.places = np.clip(side + preset.stereo + preset.width * spread, -1, 1)
+        side = max(-0.8, min(0.8, preset.keyboard * (self.pitch - 60) / 36)) + preset.stereo
+        self.places = [max(-1.0, min(1.0, side + preset.width * float(place))) for place in spread]
         self.seconds = self._seconds()
 
     def tones(self, first: int, last: int) -> list[Tone]:
@@ -93,77 +99,79 @@ class NoteControls:
             return []
         time = np.arange(first, last + 1) * self.frame_seconds
         amplitudes = self._amplitudes(time)
-        result = []
-        for copy in range(self.preset.copies):
-            cents, decibels = self._motion(time, copy)
-            level = (db_to_gain(decibels) * self.shares[copy]).astype(np.float32)
-            result.append(Tone(self.spectrum.frequency * cents_to_ratio(cents), amplitudes * level[:, None], float(self.places[copy])))
-        return result
+        cents, decibels = self._motion(time)
+        frequency = self.spectrum.frequency * cents_to_ratio(cents)
+        levels = (np.asarray(db_to_gain(decibels)) * self.shares[:, None]).astype(np.float32)[:, :, None]
+        return [Tone(*controls) for controls in zip(frequency, (amplitudes * level for level in levels), self.places, strict=True)]
 
-    def hisses(self, first: int, last: int) -> list[Hiss]:
-        """The noises' controls at the same frame borders, in the order of the preset."""
+    def hisses(self, first: int, last: int) -> list[Hiss | None]:
+        """The noises' controls at the same frame borders, in the order of the preset; None for a noise that is over."""
         time = np.arange(first, last + 1) * self.frame_seconds
         return [self._hiss(noise, index, time) for index, noise in enumerate(self.preset.noises)]
 
-    def _hiss(self, noise: Noise, index: int, time: np.ndarray) -> Hiss:
-        preset = self.preset
+    def _hiss(self, noise: Noise, index: int, time: np.ndarray) -> Hiss | None:
+        level = np.zeros(len(time))
         if math.isinf(noise.t60):
-            level = rise(time, noise.attack) * self._envelope(time)
+            level = rise(time, min(noise.attack, max(0.01, 0.6 * self.held))) * self._envelope(time)
+        elif time[0] > _noise_seconds(noise):
+            return None
         else:
-            level = sum(rise(time - moment, noise.attack) * decay(time - moment, noise.t60) * (time >= moment) for moment in noise.bursts)
-            if not preset.one_shot or math.isfinite(self.held):
-                level = level * decay(time - self.held, preset.release)
+            for moment in noise.bursts:
+                level += rise(time - moment, noise.attack) * decay(time - moment, noise.t60) * (time >= moment)
+            level = self._released(level, time)
         if noise.flutter:
-            curve = wander(time, noise.flutter_rate, self.motions[0, :3] + 0.37 * index)
-            level = level * np.clip(1 - noise.flutter * (0.5 - 1.3 * curve), 0, None)
+            curve = wander(time, noise.flutter_rate, self.motions[:1, :3] + 2.3 * index)[0]
+            level = level * np.maximum(1 - noise.flutter * (0.5 - 1.3 * curve), 0)
         gain = self.gain * float(db_to_gain(noise.level)) * self.velocity ** (noise.velocity - 1)
-        track = (self.spectrum.frequency / MIDDLE_HZ) ** noise.tracking
-        centre = np.clip(noise.centre * track * 2.0 ** (noise.glide * np.minimum(time, 4.0)), 20.0, 20000.0)
-        return Hiss(centre, gain * level)
+        centre = noise.centre * (self.spectrum.frequency / MIDDLE_HZ) ** noise.tracking
+        glide = 2.0 ** (noise.glide * np.minimum(time, 4.0)) if noise.glide else np.ones(len(time))
+        return Hiss(np.minimum(np.maximum(centre * glide, 20.0), 20000.0), gain * level)
 
     def _amplitudes(self, time: np.ndarray) -> np.ndarray:
         """(F + 1, P) float32: envelope × ring of each partial × low pass."""
         preset, spectrum = self.preset, self.spectrum
-        single = time.astype(np.float32)[:, None]
-        result = np.broadcast_to(spectrum.amplitudes.astype(np.float32), (len(time), len(spectrum.amplitudes)))
-        if np.isfinite(spectrum.rings).all():
-            rates = (3 * math.log(10) / spectrum.rings).astype(np.float32)
-            ring = np.exp(-single * rates)
+        result = (self.gain * self._envelope(time)).astype(np.float32)[:, None] * spectrum.amplitudes
+        if spectrum.rates is not None:
+            fallen = time.astype(np.float32)[:, None] * -spectrum.rates
+            ring = np.exp(fallen)
             if preset.slow:
-                ring = (1 - preset.slow) * ring + preset.slow * np.exp(-single * (rates / np.float32(preset.slow_factor)))
-            result = result * ring
+                ring *= np.float32(1 - preset.slow)
+                ring += np.float32(preset.slow) * np.exp(fallen / np.float32(preset.slow_factor))
+            result *= ring
         if preset.bright_start != 1.0:
-            cutoff = spectrum.cutoff * preset.bright_start ** np.exp(-time / preset.bright_time)
-            result = result * _low_pass(spectrum.ratios * spectrum.frequency, cutoff[:, None], preset.slope)
-        return result * (self.gain * self._envelope(time)).astype(np.float32)[:, None]
+            if time[0] > 14 * preset.bright_time:  # the low pass has come to rest
+                result *= _low_pass(spectrum.hertz, spectrum.cutoff, preset.slope)
+            else:
+                cutoff = spectrum.cutoff * preset.bright_start ** np.exp(-time / preset.bright_time)
+                result *= _low_pass(spectrum.hertz, cutoff[:, None], preset.slope)
+        return result
 
     def _envelope(self, time: np.ndarray) -> np.ndarray:
-        preset = self.preset
         level = rise(time, self.attack)
-        if preset.sustain != 1.0:
-            level = level * settle(time - self.attack, preset.decay, preset.sustain)
-        if math.isfinite(self.held):
-            level = level * decay(time - self.held, preset.release)
-        return level
+        if self.preset.sustain != 1.0:
+            level = level * settle(time - self.attack, self.preset.decay, self.preset.sustain)
+        return self._released(level, time)
 
-    def _motion(self, time: np.ndarray, copy: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cents and decibels by which this copy leaves its pitch and its level: bend, vibrato, wandering, scoop."""
-        preset, phases = self.preset, self.motions[copy]
-        cents = np.full(len(time), 100 * preset.transpose + self.detune[copy])
-        decibels = np.zeros(len(time))
-        depth: np.ndarray | float = 0.0
-        if preset.vibrato or preset.tremolo:
-            depth = rise(time - 0.5 * preset.vibrato_delay, preset.vibrato_delay + 0.01)
+    def _released(self, level: np.ndarray, time: np.ndarray) -> np.ndarray:
+        return level * decay(time - self.held, self.preset.release) if time[-1] > self.held else level
+
+    def _motion(self, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cents and decibels (C, F + 1) by which each copy leaves its pitch and level: bend, vibrato, wandering, scoop."""
+        preset = self.preset
+        cents = np.repeat(100 * preset.transpose + self.detune[:, None], len(time), axis=1)
+        decibels = np.zeros(cents.shape)
         modulation = self.part.modulation.at(self.start + time) if self.part.modulation is not None else 0.0
         if preset.vibrato or preset.tremolo or np.any(modulation):
-            swing = np.sin(2 * np.pi * (self.rates[copy] * time + phases[6] + 0.04 * wander(time, 1.0, phases[3:6])))
+            depth = rise(time - 0.5 * preset.vibrato_delay, preset.vibrato_delay + 0.01)
+            phase = self.motions[:, 6:] + 0.25 * wander(time, 1.0, self.motions[:, 3:6])
+            swing = np.sin(math.tau * self.rates[:, None] * time + phase)
             cents += (preset.vibrato * depth + MODULATION_CENTS * modulation) * swing
             decibels += preset.tremolo * depth * swing
         if preset.drift:
-            cents += preset.drift * wander(time, 2.5, phases[:3])
+            cents += preset.drift * wander(time, 2.5, self.motions[:, :3])
         if preset.flutter:
-            decibels += preset.flutter * wander(time, 4.0, phases[3:6])
-        if preset.scoop:
+            decibels += preset.flutter * wander(time, 4.0, self.motions[:, 3:6])
+        if preset.scoop and time[0] < 16 * preset.scoop_time:
             cents += preset.scoop * np.exp(-time / preset.scoop_time)
         if self.part.bend is not None and not self.part.is_drum:
             cents += 100 * self.part.bend.at(self.start + time)
@@ -171,17 +179,22 @@ class NoteControls:
 
     def _seconds(self) -> float:
         """How long the note sounds: until it has decayed of itself, or after its release, whichever comes first."""
-        preset, natural = self.preset, 0.0
-        if len(self.spectrum.rings):
-            natural = float(self.spectrum.rings.max()) * SILENCE / 60
-            if preset.slow and math.isfinite(natural):
+        preset, spectrum, natural = self.preset, self.spectrum, 0.0
+        if len(spectrum.ratios):
+            natural = SILENCE / 20 * math.log(10) / float(spectrum.rates.min()) if spectrum.rates is not None else math.inf
+            if preset.slow:
                 natural *= max(1.0, preset.slow_factor * (SILENCE + 20 * math.log10(preset.slow)) / SILENCE)
-        for noise in preset.noises:
-            if math.isinf(noise.t60):
-                natural = math.inf
-            else:
-                natural = max(natural, noise.bursts[-1] + noise.attack + noise.t60 * SILENCE / 60)
+        natural = max([natural, *(_noise_seconds(noise) for noise in preset.noises)])
         return min(natural, self.held + preset.release * SILENCE / 60) + 0.01
+
+
+def _noise_seconds(noise: Noise) -> float:
+    return noise.bursts[-1] + noise.attack + noise.t60 * SILENCE / 60
+
+
+def velocity_gain(velocity: int) -> float:
+    """Amplitude factor of a velocity 1 … 127: 40·log10 of it, as General MIDI asks, but softest at −51 dB; 127 → 1, 64 → 0.277."""
+    return ((velocity + SOFTEST) / (127 + SOFTEST)) ** 2
 
 
 @functools.lru_cache(maxsize=4096)
@@ -196,7 +209,7 @@ def spectrum_of(preset: Preset, pitch: int, velocity: int, sample_rate: int) -> 
     base_cutoff = preset.cutoff * 2.0 ** (preset.cutoff_tracking * octaves)
     cutoff = base_cutoff * 2.0 ** (preset.brightness * (velocity - REFERENCE_VELOCITY) / 64)
     if not len(ratios):
-        return Spectrum(frequency, ratios, weights, np.zeros(0), cutoff)
+        return Spectrum(frequency, ratios, ratios, weights, None, cutoff)
     hertz = ratios * sounding
     for centre, width, decibels in preset.formants:
         weights = weights * db_to_gain(decibels * np.exp(-((np.log2(hertz / centre) / width) ** 2)))
@@ -211,8 +224,9 @@ def spectrum_of(preset: Preset, pitch: int, velocity: int, sample_rate: int) -> 
     if preset.bright_start == 1.0:
         amplitudes = amplitudes * _low_pass(hertz, cutoff, preset.slope)
     ring = preset.ring * 2.0 ** (-preset.ring_tracking * octaves)
-    rings = ring / (1 + np.maximum(hertz - sounding, 0) / preset.ring_damping)
-    return Spectrum(frequency, ratios, amplitudes, rings, cutoff)
+    rates = T60_RATE / ring * (1 + np.maximum(hertz - sounding, 0) / preset.ring_damping)
+    decays = None if math.isinf(ring) else rates.astype(np.float32)
+    return Spectrum(frequency, ratios, hertz.astype(np.float32), amplitudes.astype(np.float32), decays, cutoff)
 
 
 def _partials(preset: Preset, sounding: float, octaves: float) -> tuple[np.ndarray, np.ndarray]:
@@ -239,4 +253,5 @@ def _low_pass(hertz: np.ndarray, cutoff: float | np.ndarray, slope: float) -> np
 
 def _hearing(hertz: np.ndarray) -> np.ndarray:
     """How much a partial counts for loudness: little in the deep bass, somewhat more in the presence region."""
-    return hertz**2 / (hertz**2 + 90.0**2) * (1 + 0.6 * hertz**2 / (hertz**2 + 1500.0**2))
+    deep = np.maximum(hertz**2 / (hertz**2 + 90.0**2), 0.2)  # below 45 Hz no amount of gain would make up for the ear
+    return deep * (1 + 0.6 * hertz**2 / (hertz**2 + 1500.0**2))

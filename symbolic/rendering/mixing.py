@@ -25,6 +25,7 @@ DEFAULT_GAIN = float(volume_gain(100))  # General MIDI: volume 100, expression 1
 DEFAULT_REVERB = 40 / 127  # where controller 91 stands for the preset's own amount
 DRUM_REVERB = 0.12
 ROOM_LEVEL = 0.9
+CROSS = 0.3  # how much of each side enters the room on the other: a room is heard on both sides
 BATCH = 64  # voices in flight at once, so that any polyphony fits in memory
 STAGE = (-0.3, 0.3, -0.15, 0.15, -0.45, 0.45, 0.0)  # places of tracks whose file names none, in turn
 CENTRED = frozenset((*range(32, 40), 43, 47, 58))  # basses, timpani and tuba carry the bottom from the middle
@@ -143,7 +144,8 @@ class _Source:
         block[1] *= gain * right
         amount = DRUM_REVERB if self.part.is_drum else PROGRAMS[self.part.program].reverb
         send = self._along(self.part.reverb, DEFAULT_REVERB, start, size) / DEFAULT_REVERB
-        return block, block * np.asarray(ROOM_LEVEL * amount * np.sqrt(send), np.float32)
+        across = (1 - CROSS) * block + CROSS * block[::-1]
+        return block, across * np.asarray(ROOM_LEVEL * amount * np.sqrt(send), np.float32)
 
     def _along(self, curve: Curve | None, default: float, start: int, size: int) -> np.ndarray | float:
         """A controller at every sample of the block, or one number where it stands still."""

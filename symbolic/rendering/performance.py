@@ -8,7 +8,7 @@ at `release`, where the sustain pedal holds it. Controllers have the meaning of 
 from dataclasses import dataclass
 
 import numpy as np
-from symusic import Score, Track
+from symusic.core import ScoreTick, TrackTick
 
 from symbolic.errors import InputError
 
@@ -17,6 +17,7 @@ LONGEST_SECONDS = 6 * 3600.0
 BEND_RANGE = 2.0  # semitones, until the file says otherwise
 BEND_STEPS = 8192
 PEDAL_DOWN = 64
+LONGEST_PEDAL = 4.0  # seconds that a pedal which is never lifted, or much too late, holds after the part's last key-up
 # A step of a controller is spread over this time before it, so that it makes no click and a note starts on the new value.
 GLIDE_SECONDS = 0.01
 
@@ -67,7 +68,7 @@ class Part:
     reverb: Curve | None  # 0 … 1
 
 
-def perform(score: Score) -> list[Part]:
+def perform(score: ScoreTick) -> list[Part]:
     """The parts that have notes, in the score's order. Raises `InputError` for a score without notes, or one of over six hours."""
     if score.ticks_per_quarter <= 0:
         raise InputError(f"ticks per quarter is {score.ticks_per_quarter}: the score's times cannot be turned into seconds")
@@ -78,7 +79,8 @@ def perform(score: Score) -> list[Part]:
     last = max(note.end for part in parts for note in part.notes)
     if last > LONGEST_SECONDS:
         raise InputError(
-            f"the score lasts {last / 3600:.1f} hours and at most {LONGEST_SECONDS / 3600:.0f} are rendered; is one note, or one rest, too long?"
+            f"the score lasts {last / 3600:.1f} hours and at most {LONGEST_SECONDS / 3600:.0f} are rendered;"
+            " is one note, or one rest, too long?"
         )
     return parts
 
@@ -91,7 +93,7 @@ def volume_gain(value: float | np.ndarray) -> np.ndarray:
 class _Clock:
     """Ticks to seconds, through every change of tempo."""
 
-    def __init__(self, score: Score) -> None:
+    def __init__(self, score: ScoreTick) -> None:
         changes = score.tempos.numpy()
         ticks = np.concatenate([[0], changes["time"].astype(np.int64)])
         tempo = np.concatenate([[DEFAULT_TEMPO], changes["mspq"].astype(np.int64)])
@@ -106,7 +108,7 @@ class _Clock:
         return self.starts[segment] + (ticks - self.ticks[segment]) * self.rate[segment]
 
 
-def _part(index: int, track: Track, clock: _Clock) -> Part:
+def _part(index: int, track: TrackTick, clock: _Clock) -> Part:
     columns = track.notes.numpy()
     order = np.lexsort((columns["pitch"], columns["time"]))
     ticks = columns["time"].astype(np.int64)[order]
@@ -165,7 +167,7 @@ def _gain(events: _Controllers) -> Curve | None:
     return Curve(times, volume.at(times) * expression.at(times))
 
 
-def _bend(track: Track, events: _Controllers, clock: _Clock) -> Curve | None:
+def _bend(track: TrackTick, events: _Controllers, clock: _Clock) -> Curve | None:
     bends = track.pitch_bends.numpy()
     if not len(bends["time"]):
         return None
@@ -191,7 +193,7 @@ def _bend_ranges(events: _Controllers) -> tuple[np.ndarray, np.ndarray]:
     return np.array(times), np.array(ranges)
 
 
-def _pedal_spans(track: Track, events: _Controllers, clock: _Clock) -> list[tuple[float, float]]:
+def _pedal_spans(track: TrackTick, events: _Controllers, clock: _Clock) -> list[tuple[float, float]]:
     """Seconds during which the pedal is down; readers give pedals as controllers, as spans, or as both."""
     spans: list[tuple[float, float]] = []
     pedals = track.pedals.numpy()
@@ -222,8 +224,7 @@ def _pedalled(starts: np.ndarray, ends: np.ndarray, pitches: np.ndarray, spans: 
     downs, ups = np.array(spans).T
     span = np.searchsorted(downs, ends, "right") - 1
     held = (span >= 0) & (ends < ups[span])
-    # A pedal that never goes up holds its notes to the end of the part, not for ever.
-    releases = np.where(held, np.minimum(ups[span], ends.max()), ends)
+    releases = np.where(held, np.minimum(ups[span], ends.max() + LONGEST_PEDAL), ends)
     for pitch in np.unique(pitches[held]):
         same = np.flatnonzero(pitches == pitch)
         following = np.append(starts[same][1:], np.inf)

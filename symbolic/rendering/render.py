@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from symusic import Score
+from symusic.core import ScoreTick
 
 from symbolic.errors import InputError
 from symbolic.files import new_file, new_folder, refuse_existing
 from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.mastering import Master, Measure, Meter, find_master, mastered
-from symbolic.rendering.mixing import mix_blocks, song_seconds
+from symbolic.rendering.mixing import Block, mix_blocks, song_seconds
 from symbolic.rendering.output import AudioFile, check_format
 from symbolic.rendering.performance import Part, perform
 
@@ -41,7 +41,7 @@ class RenderReport:
     tracks: int
 
 
-def render(score: Score, sample_rate: int = 48000, *, voices: str = "ddsp", progress: Progress | None = None) -> np.ndarray:
+def render(score: ScoreTick, sample_rate: int = 48000, *, voices: str = "ddsp", progress: Progress | None = None) -> np.ndarray:
     """The score as sound (2, samples) float32 at the target loudness, true peak at most −1 dBTP.
 
     `progress` is called with the seconds done and in all. Raises `InputError` for unknown voices, a sample rate outside
@@ -57,7 +57,7 @@ def render(score: Score, sample_rate: int = 48000, *, voices: str = "ddsp", prog
 
 
 def render_file(
-    score: Score,
+    score: ScoreTick,
     path: str | Path,
     *,
     sample_rate: int = 48000,
@@ -125,7 +125,7 @@ class _Spill:
             yield np.ascontiguousarray(data.T)
 
 
-def _checked(score: Score, sample_rate: int, voices: str) -> list[Part]:
+def _checked(score: ScoreTick, sample_rate: int, voices: str) -> list[Part]:
     if voices not in VOICES:
         raise InputError(f"voices {voices!r} are not known; choose {', '.join(VOICES)}")
     if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
@@ -133,7 +133,7 @@ def _checked(score: Score, sample_rate: int, voices: str) -> list[Part]:
     return perform(score)
 
 
-def _followed(parts: Sequence[Part], sample_rate: int, stems: bool, progress: Progress | None) -> Iterator:
+def _followed(parts: Sequence[Part], sample_rate: int, stems: bool, progress: Progress | None) -> Iterator[Block]:
     total, done = song_seconds(parts), 0
     for block in mix_blocks(parts, sample_rate, stems):
         done += block.mix.shape[1]

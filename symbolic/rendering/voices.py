@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from symbolic.dsp.noise import filtered_noise
-from symbolic.dsp.oscillators import oscillator_bank
+from symbolic.dsp.oscillators import INAUDIBLE, oscillator_bank
 from symbolic.rendering.controls import NoteControls, hop_of
 
 SEGMENT_FRAMES = 256
@@ -51,15 +51,15 @@ class Voice:
         for copy, tone in enumerate(controls.tones(first, last)):
             mono = oscillator_bank(tone.frequency, controls.spectrum.ratios, tone.amplitudes, self._phases[copy], hop, rate)
             _place(sound, mono, tone.place)
-        middle = float(controls.places.mean())
+        middle = sum(controls.places) / len(controls.places)
         for index, hiss in enumerate(controls.hisses(first, last)):
-            if hiss.level.max() < 1e-6:
+            if hiss is None or not (heard := np.flatnonzero(hiss.level > INAUDIBLE)).size:
                 continue
-            noise = controls.preset.noises[index]
-            mono = filtered_noise(
-                noise.kind, hiss.centre, noise.sharpness, hiss.level, self._filters[index], self._seeds[index : index + 1], hop, rate
-            )
-            _place(sound, mono, middle)
+            points = min(int(heard[-1]) + 2, len(hiss.level))  # a short attack noise is not computed to the segment's end
+            noise, memory, seed = controls.preset.noises[index], self._filters[index], self._seeds[index : index + 1]
+            centre, level = hiss.centre[:points], hiss.level[:points]
+            mono = filtered_noise(noise.kind, centre, noise.sharpness, level, memory, seed, hop, rate)
+            _place(sound[:, : len(mono)], mono, middle)
         return sound
 
 
@@ -73,6 +73,6 @@ def _place(sound: np.ndarray, mono: np.ndarray, place: float) -> None:
     if place == 0.0:
         sound += mono
         return
-    left, right = pan_gains(place)
-    sound[0] += mono * np.float32(left)
-    sound[1] += mono * np.float32(right)
+    angle = (place + 1) * (math.pi / 4)
+    sound[0] += mono * np.float32(math.sqrt(2) * math.cos(angle))
+    sound[1] += mono * np.float32(math.sqrt(2) * math.sin(angle))

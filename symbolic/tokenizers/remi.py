@@ -12,8 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from symusic import Note, Score, Tempo, Track
-from symusic.core import NoteTickList, ScoreTick, TrackTick
+from symusic.core import (
+    NoteTick,
+    NoteTickList,
+    ScoreTick,
+    TempoTick,
+    TempoTickList,
+    TimeSignatureTickList,
+    TrackTick,
+    TrackTickList,
+)
 
 from symbolic.errors import InputError
 from symbolic.midi.meter import complete_bars, count_bars, last_note_end
@@ -45,7 +53,7 @@ class RemiTokenizer:
         self.vocabulary = Vocabulary(names, self.settings.positions_per_beat)
         self.meters = frozenset(self._remi.time_signatures)
 
-    def encode(self, score: Score) -> Encoding:
+    def encode(self, score: ScoreTick) -> Encoding:
         """Tokens of a score with their beats.
 
         Raises `InputError` when the score has more bars than the settings allow.
@@ -54,7 +62,7 @@ class RemiTokenizer:
         ids = ordered_notes(ids, self.vocabulary)
         return Encoding(ids, derive_beats(ids, self.vocabulary))
 
-    def decode(self, ids: np.ndarray) -> Score:
+    def decode(self, ids: np.ndarray) -> ScoreTick:
         """The score that `ids` stand for, one track a program; PAD, BOS and EOS are passed over.
 
         Notes of one pitch that overlap go to further tracks of the same program, see `overlaps_apart`.
@@ -66,12 +74,12 @@ class RemiTokenizer:
             raise InputError(f"token id {unknown[0]} is not in the vocabulary 0..{len(self.vocabulary) - 1}")
         special = np.isin(ids, [self.vocabulary.pad, self.vocabulary.bos, self.vocabulary.eos])
         if not len(ids[~special]):
-            return Score(self._remi.time_division)
+            return ScoreTick(self._remi.time_division)
         score = self._remi.decode(ids[~special].tolist())
         score.tracks = [part for track in score.tracks for part in overlaps_apart(track)]
         return score
 
-    def prepare(self, score: Score) -> Score:
+    def prepare(self, score: ScoreTick) -> ScoreTick:
         """The score as it is given to MidiTok: complete bars, everything by time, tracks ordered by program, drums last.
 
         Raises `InputError` for a score without time, with notes before its beginning, or with more bars than the settings allow.
@@ -80,22 +88,23 @@ class RemiTokenizer:
             raise InputError(f"a score of {score.ticks_per_quarter} ticks per quarter note has no time to be told")
         prepared = score.copy() if isinstance(score, ScoreTick) else score.to("tick")
         for track in prepared.tracks:
-            track.controls, track.pitch_bends, track.pedals, track.lyrics = [], [], [], []
+            for unused in (track.controls, track.pitch_bends, track.pedals, track.lyrics):
+                unused.clear()
             times = track.notes.numpy()["time"]
             if len(times) and times.min() < 0:
                 raise InputError(f"a note begins at tick {times.min()}, before the beginning: its delta times are broken")
             if (np.diff(times) < 0).any():
-                track.notes = sorted(track.notes, key=lambda note: note.time)
+                track.notes = NoteTickList(sorted(track.notes, key=lambda note: note.time))
         tempos = sorted(prepared.tempos, key=lambda tempo: tempo.time)
-        prepared.tempos = tempos if tempos and tempos[0].time <= 0 else [Tempo(0, DEFAULT_TEMPO), *tempos]
-        prepared.time_signatures = complete_bars(prepared, self.meters)
+        prepared.tempos = TempoTickList(tempos if tempos and tempos[0].time <= 0 else [TempoTick(0, DEFAULT_TEMPO), *tempos])
+        prepared.time_signatures = TimeSignatureTickList(complete_bars(prepared, self.meters))
         # Empty bars are written up to the last tempo and meter too.
         last = max(last_note_end(prepared), *(event.time + 1 for event in (*prepared.tempos, *prepared.time_signatures)))
         bars = count_bars(prepared, last)
         if bars > self.settings.max_bars:
             limit = self.settings.max_bars
             raise InputError(f"{bars} bars are more than {limit}: a broken tempo or delta time, or raise max_bars in the settings")
-        prepared.tracks = sorted(prepared.tracks, key=lambda track: (track.is_drum, track.program))
+        prepared.tracks = TrackTickList(sorted(prepared.tracks, key=lambda track: (track.is_drum, track.program)))
         return prepared
 
     def save(self, folder: str | Path) -> None:
@@ -135,7 +144,7 @@ def overlaps_apart(track: TrackTick) -> list[TrackTick]:
     A MIDI file says that a pitch stops, not which of its notes: readers stop the earliest, or all.
     Example: C4 from beat 0 to 4 and C4 from 1 to 2 give two tracks, because read back from one they would be 0 to 2 and 1 to 4.
     """
-    parts: list[list[Note]] = [[]]
+    parts: list[list[NoteTick]] = [[]]
     ends: list[dict[int, int]] = [{}]
     for note in sorted(track.notes, key=lambda note: note.time):
         free = next((index for index, end in enumerate(ends) if end.get(note.pitch, 0) <= note.time), len(parts))
@@ -144,10 +153,10 @@ def overlaps_apart(track: TrackTick) -> list[TrackTick]:
             ends.append({})
         parts[free].append(note)
         ends[free][note.pitch] = note.end
-    first, *others = parts
-    result = track.copy()
-    result.notes = NoteTickList(first)
-    return [result, *(Track(track.name, track.program, track.is_drum, notes) for notes in others)]
+    apart = [TrackTick(track.name, track.program, track.is_drum) for _ in parts]
+    for part, notes in zip(apart, parts, strict=True):
+        part.notes = NoteTickList(notes)
+    return apart
 
 
 def _miditok_remi(settings: TokenizerSettings):  # type: ignore[no-untyped-def]  # MidiTok is imported late
