@@ -17,7 +17,6 @@ from tqdm import tqdm
 from symbolic.errors import InputError
 from symbolic.generation.bundle import load_model, load_tokenizer
 from symbolic.generation.continuation import assemble, continue_prompts, prepare_prompt
-from symbolic.generation.sampling import SamplingSettings
 from symbolic.midi.meter import bar_starts, last_note_end
 from symbolic.midi.reading import read
 from symbolic.tokenizers.automaton import TokenAutomaton
@@ -62,7 +61,7 @@ def main() -> None:
     clock = time.perf_counter()
     for first in tqdm(range(0, len(seeds), BATCH), disable=None):
         prompts = [prepare_prompt(seed, tokenizer) for seed in seeds[first : first + BATCH]]
-        streams = continue_prompts(prompts, options.bars, model, tokenizer, list(range(first, first + len(prompts))), SamplingSettings())
+        streams = continue_prompts(prompts, options.bars, model, tokenizer, list(range(first, first + len(prompts))))
         for prompt, ids in zip(prompts, streams, strict=True):
             tokens += len(ids)
             start = automaton.state_after(prompt.ids[:-2])

@@ -63,7 +63,8 @@ def continue_command(options: argparse.Namespace) -> Outcome:
         for target in (path, *(path.with_suffix(suffix) for suffix in suffixes)):
             refuse_existing(target, options.force)
     return _continue(
-        seed, name, targets, options.bars, options.model, options.temperature, options.top_p, options.random_seed,
+        seed, name, targets, options.bars, options.model, options.random_seed,
+        {key: getattr(options, key) for key in ("temperature", "top_p", "key_strength", "range_margin")},
         wav=options.wav, plot=options.plot, force=options.force,
     )  # fmt: skip
 
@@ -72,7 +73,7 @@ def demo_command(options: argparse.Namespace) -> Outcome:
     """`symbolic demo`: the bundled Canon continued by the bundled model, drawn and rendered."""
     seed, name = _seed("canon")
     target = Path(options.output) / "canon-continued.mid"
-    return _continue(seed, name, [target], options.bars, options.model, 1.0, 0.95, options.random_seed, wav=True, plot=True, force=True)
+    return _continue(seed, name, [target], options.bars, options.model, options.random_seed, {}, wav=True, plot=True, force=True)
 
 
 def render_command(options: argparse.Namespace) -> Outcome:
@@ -143,7 +144,7 @@ def evaluate_command(options: argparse.Namespace) -> Outcome:
 
 
 def _continue(
-    seed: Any, name: str, targets: list[Path], bars: int, model: str | None, temperature: float, top_p: float, random_seed: int,
+    seed: Any, name: str, targets: list[Path], bars: int, model: str | None, random_seed: int, sampling: dict[str, float],
     *, wav: bool, plot: bool, force: bool,
 ) -> Outcome:  # fmt: skip
     from symbolic.midi.meter import bar_starts
@@ -156,7 +157,7 @@ def _continue(
 
     with _bar(bars * len(targets), "continue", "bar") as progress:
         scores = symbolic.continue_takes(
-            seed, bars, takes=len(targets), model=model, temperature=temperature, top_p=top_p, random_seed=random_seed, progress=progress
+            seed, bars, takes=len(targets), model=model, random_seed=random_seed, progress=progress, **sampling
         )
     result: dict[str, Any] = {"seed": name, "bars": bars, "outputs": []}
     lines.append(
@@ -257,6 +258,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--top-p", type=float, default=0.95, metavar="P", help="keep the likeliest tokens that together reach this probability"
     )
+    sub.add_argument("--key-strength", type=float, default=1.0, metavar="S", help="lean towards the seed's pitch classes; 0 is free")
+    sub.add_argument("--range-margin", type=int, default=5, metavar="N", help="semitones an instrument may leave its range in the seed")
     sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="the same number gives the same music")
     sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
     sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")

@@ -12,6 +12,7 @@ from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, Trac
 from symbolic.errors import InputError, UsageError
 from symbolic.generation.constraints import MAX_NOTES_AT_ONSET
 from symbolic.generation.continuation import continue_prompts, continue_score, continue_takes, prepare_prompt
+from symbolic.generation.likeness import key_leaning
 from symbolic.generation.parts import deal
 from symbolic.generation.sampling import SamplingSettings, draw, prefill
 from symbolic.midi.meter import bar_starts, last_note_end
@@ -20,6 +21,7 @@ from symbolic.models.configuration import make_config
 from symbolic.models.transformer_xl import TransformerXL
 from symbolic.tokenizers.automaton import TokenAutomaton
 from symbolic.tokenizers.remi import RemiTokenizer
+from symbolic.tokenizers.vocabulary import TokenType
 
 TOKENIZER = RemiTokenizer()
 VOCABULARY = TOKENIZER.vocabulary
@@ -203,6 +205,39 @@ def test_notes_are_dealt_to_the_parts_they_fit():
     assert [n.pitch for n in low] == [48, 49, 50, 51]
 
 
+@given(margin=st.integers(0, 12), random_seed=st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_instruments_stay_in_their_compass(margin, random_seed):
+    """No note leaves its program's range in the seed by more than the margin, whatever the model wants."""
+    seed = seed_score(programs=(40, 42), drums=True)
+    longer = continue_score(seed, 2, model=MODEL, tokenizer=TOKENIZER, range_margin=margin, random_seed=random_seed)
+    for before, track in zip(seed.tracks, longer.tracks, strict=True):
+        heard = [n.pitch for n in before.notes]
+        new = [n.pitch for n in track.notes if n.time >= 2 * 4 * 480]
+        assert before.is_drum or all(min(heard) - margin <= pitch <= max(heard) + margin for pitch in new)
+
+
+def test_key_strength_leans_and_zero_is_free():
+    """With strength the seed's pitch classes prevail, at the top they are the only ones, and at 0 nothing is added."""
+    seed = ScoreTick(480)
+    seed.tracks.append(TrackTick("", 0, False))
+    for step, pitch in enumerate([60, 62, 64, 65, 67, 69, 71, 72] * 2):
+        seed.tracks[0].notes.append(NoteTick(step * 480, 480, pitch, 80))
+    scale = {0, 2, 4, 5, 7, 9, 11}
+
+    def share(strength: float) -> float:
+        takes = continue_takes(seed, 4, takes=8, model=MODEL, tokenizer=TOKENIZER, key_strength=strength)
+        new = [n.pitch % 12 in scale for t in takes for n in t.tracks[0].notes if n.time >= 16 * 480]
+        return sum(new) / len(new)
+
+    assert share(0) < 0.8 < share(1)
+    assert share(100) == 1
+    assert not key_leaning(seed, VOCABULARY, 0).any()
+    leaning = key_leaning(seed, VOCABULARY, 1.0)
+    assert leaning.max() == 0
+    assert not leaning[VOCABULARY.types != TokenType.PITCH].any()
+
+
 def test_provenance_is_in_the_file():
     """The written MIDI says which model, settings and random seed made it, and where the continuation begins."""
     longer = read(continue_score(seed_score(), 1, model=MODEL, tokenizer=TOKENIZER, random_seed=9).dumps_midi())
@@ -221,6 +256,8 @@ def test_provenance_is_in_the_file():
         ({"takes": 0}, "takes is 0"),
         ({"temperature": 0}, "temperature is 0"),
         ({"top_p": 2}, "top-p is 2"),
+        ({"key_strength": -1}, "key strength is -1"),
+        ({"range_margin": -1}, "range margin is -1"),
     ],
 )
 def test_impossible_numbers_are_wrong_usage(options, words):

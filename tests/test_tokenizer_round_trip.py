@@ -113,7 +113,8 @@ def test_tempos_come_back_within_a_step_of_the_tempo_grid(score):
 @pytest.mark.parametrize("ticks_per_quarter", [96, 480])
 def test_the_order_of_tracks_notes_and_events_does_not_matter(ticks_per_quarter):
     """One music has one stream of ids: chords, tracks, tempos and meters in any order, at MidiTok's own resolution or another."""
-    score = score_of(*[(n // 3 * 480, 480, 60 + n * 5 % 12) for n in range(60)], program=1, meters=((0, 4, 4), (3840, 6, 8), (6720, 2, 2)))
+    chords = [(n // 3 * 485, 480 + 15 * n, 60 + n * 5 % 12) for n in range(60)]
+    score = score_of(*chords, program=1, meters=((0, 4, 4), (3840, 6, 8), (6720, 2, 2)))
     for program in (0, 40):
         score.tracks.append(Track("", program, False, [Note(n * 480, 240 + 240 * (n % 2), 70 - n, 80) for n in range(20)]))
     for number in range(6):

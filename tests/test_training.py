@@ -321,9 +321,9 @@ train(folder / "out", folder / "stopped", resume=True)
 
 
 def test_two_processes_equal_one(tmp_path, melody, drawn, folder_of, coarse, tiny_settings):
-    """Two processes of one lane become the network that one process of two lanes becomes, each with its own pieces, memory and dropout;
+    """Two processes of one lane become what one process of two lanes becomes: gradients to 1e-6, each with its own pieces and memory.
 
-    a signal to one of them stops both at the same step, and resumed they equal an uninterrupted run bit for bit.
+    A signal to one of them stops both at the same step, and resumed they equal an uninterrupted run bit for bit.
     """
     scores = {f"{n}.mid": melody(drawn(n)) for n in range(7)}
     tokenize_folder(folder_of(tmp_path / "midi", scores), tmp_path / "out", coarse, held_out=0)
@@ -344,8 +344,11 @@ def test_two_processes_equal_one(tmp_path, melody, drawn, folder_of, coarse, tin
     moved = 0.0
     for key in one:
         if key.startswith("/weights/"):
-            torch.testing.assert_close(first[key], one[key], atol=1e-6, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
+            # Adam divides by the gradient's size, so that rounding in weights of tiny gradients shows here
+            torch.testing.assert_close(first[key], one[key], atol=1e-5, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
             moved += float((first[key] - alone[key]).abs().max() > 1e-3)
+        if key.endswith("/exp_avg"):
+            torch.testing.assert_close(first[key], one[key], atol=1e-6, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
         if key.startswith("/state/memory/"):
             torch.testing.assert_close(torch.cat([first[key], second[key]]), one[key], atol=1e-4, rtol=0)
         if key.startswith("/state/lanes/lanes/0/"):

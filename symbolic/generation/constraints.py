@@ -3,7 +3,7 @@
 A constraint takes away ids from the automaton's mask. Units: grid steps, bars.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,19 @@ class Ending:
 class Constraints:
     """The mask of one stream: grammar, the given meter and programs, no tempo changes, the ending.
 
-    `meter` is the id of the time signature every new bar has; `programs` are General MIDI numbers, −1 for drums.
+    `meter` is the id of the time signature every new bar has; `programs` are General MIDI numbers, −1 for drums;
+    `compasses` give a program's lowest and highest pitch; `leaning` (V,) is added to the logits, it forbids nothing.
     """
 
-    def __init__(self, automaton: TokenAutomaton, meter: int, programs: Collection[int], ending: Ending) -> None:
+    def __init__(
+        self,
+        automaton: TokenAutomaton,
+        meter: int,
+        programs: Collection[int],
+        ending: Ending,
+        compasses: Mapping[int, tuple[int, int]] | None = None,
+        leaning: np.ndarray | None = None,
+    ) -> None:
         vocabulary = automaton.vocabulary
         self.automaton, self.ending, self.vocabulary = automaton, ending, vocabulary
         self.allowed = np.ones(len(vocabulary), dtype=bool)
@@ -37,7 +46,9 @@ class Constraints:
         self.allowed[vocabulary.of_type(TokenType.TEMPO)] = False
         numbers = vocabulary.of_type(TokenType.PROGRAM)
         self.allowed[numbers] = np.isin(vocabulary.values[numbers], list(programs))
-        self._durations = vocabulary.types == TokenType.DURATION
+        self.leaning = np.zeros(len(vocabulary)) if leaning is None else leaning
+        self._compasses = {program: self._within(*bounds) for program, bounds in (compasses or {}).items()}
+        self._tops = {program: high for program, (_, high) in (compasses or {}).items()}
         self._too_long = _by_length(vocabulary)
         self._bar_or_end = (vocabulary.types == TokenType.BAR) | (vocabulary.types == TokenType.EOS)
 
@@ -49,6 +60,10 @@ class Constraints:
             mask[self.vocabulary.eos] = False
         if state.notes_in_bar == 0 and (last_bar or previous_bar_empty):
             mask[self._bar_or_end] = False
+        if state.last is TokenType.PROGRAM and state.program in self._compasses:
+            mask &= self._compasses[state.program]
+        if state.last is TokenType.DURATION and state.pitch >= self._tops.get(state.program, 127):
+            mask &= ~((self.vocabulary.types == TokenType.PROGRAM) & (self.vocabulary.values == state.program))
         if state.last is TokenType.VELOCITY:
             remaining = (self.ending.bars - state.bars + 1) * state.bar_length - state.position
             mask &= ~self._too_long(remaining)
@@ -58,6 +73,10 @@ class Constraints:
         if state.tokens_in_bar >= MAX_TOKENS_IN_BAR and (mask & self._bar_or_end).any():
             mask &= self._bar_or_end
         return mask
+
+    def _within(self, low: int, high: int) -> np.ndarray:
+        values = self.vocabulary.values
+        return (self.vocabulary.types == TokenType.PITCH) & (values >= low) & (values <= high)
 
     def ends(self, state: AutomatonState, id_: int) -> bool:
         """Whether `id_`, sampled in `state`, closes the last bar; it is not part of the result."""

@@ -125,7 +125,8 @@ def _write(
     while True:
         alive = []
         for place, row in enumerate(rows):
-            id_ = draw(logits[place], row.constraints.legal(row.state, row.previous_bar_empty), settings, row.generator)
+            legal = row.constraints.legal(row.state, row.previous_bar_empty)
+            id_ = draw(logits[place] + torch.from_numpy(row.constraints.leaning), legal, settings, row.generator)
             ended = row.constraints.ends(row.state, id_)
             if progress and (ended or id_ == vocabulary.bar):
                 progress(1)

@@ -114,6 +114,8 @@ def tokenize_folder(
     """
     folder, output = Path(folder), Path(output)
     refuse_existing(output, force)
+    if output.exists() and not (output / "offsets.npy").is_file():
+        raise InputError(f"{output}: --force replaces a dataset, and this is none (no offsets.npy in it); choose another -o")
     paths = music_files(folder)
     names = [_readable(path.relative_to(folder)) for path in paths]
     wanted = [(p, n) for p, n in zip(paths, names, strict=True) if not any(fnmatch.fnmatch(n, pattern) for pattern in exclude)]
