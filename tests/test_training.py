@@ -334,8 +334,13 @@ def test_two_processes_equal_one(tmp_path, melody, drawn, folder_of, coarse, tin
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[1])}
     command += [str(tmp_path / "program.py"), str(tmp_path)]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.terminate()  # torchrun then ends its processes, which a kill would leave behind
+        process.wait()
+    assert process.returncode == 0, said[-3000:]
     train(tmp_path / "out", tmp_path / "one", with_changes(settings, lanes=2))
 
     train(tmp_path / "out", tmp_path / "alone", settings)

@@ -16,7 +16,7 @@ import numpy as np
 from symusic.core import ScoreTick
 
 from symbolic.errors import InputError
-from symbolic.files import new_file, new_folder, refuse_existing
+from symbolic.files import new_file, new_folder
 from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.mastering import Master, Measure, Meter, find_master, mastered
 from symbolic.rendering.mixing import Block, mix_blocks, song_seconds
@@ -75,7 +75,6 @@ def render_file(
     path = Path(path)
     check_format(path, bit_depth, sample_rate)
     parts = _checked(score, sample_rate, voices)
-    refuse_existing(path, force)
     folder = Path(stems) if stems is not None else None
     with contextlib.ExitStack() as outputs:
         target = outputs.enter_context(new_file(path, force))
