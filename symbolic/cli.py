@@ -64,7 +64,7 @@ def continue_command(options: argparse.Namespace) -> Outcome:
             refuse_existing(target, options.force)
     return _continue(
         seed, name, targets, options.bars, options.model, options.random_seed,
-        {key: getattr(options, key) for key in ("temperature", "top_p", "key_strength", "range_margin")},
+        {key: getattr(options, key) for key in ("temperature", "top_p", "likeness", "range_margin", "max_rest")},
         wav=options.wav, plot=options.plot, force=options.force,
     )  # fmt: skip
 
@@ -258,8 +258,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--top-p", type=float, default=0.95, metavar="P", help="keep the likeliest tokens that together reach this probability"
     )
-    sub.add_argument("--key-strength", type=float, default=1.0, metavar="S", help="lean towards the seed's pitch classes; 0 is free")
+    sub.add_argument("--likeness", type=float, default=1.0, metavar="L", help="lean towards the seed's key and registers; 0 is free")
     sub.add_argument("--range-margin", type=int, default=5, metavar="N", help="semitones an instrument may leave its range in the seed")
+    sub.add_argument("--max-rest", type=int, default=2, metavar="N", help="bars for which an instrument of the seed's end may be silent")
     sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="the same number gives the same music")
     sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
     sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")

@@ -12,7 +12,7 @@ from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, Trac
 from symbolic.errors import InputError, UsageError
 from symbolic.generation.constraints import MAX_NOTES_AT_ONSET
 from symbolic.generation.continuation import continue_prompts, continue_score, continue_takes, prepare_prompt
-from symbolic.generation.likeness import key_leaning
+from symbolic.generation.likeness import leanings
 from symbolic.generation.parts import deal
 from symbolic.generation.sampling import SamplingSettings, draw, prefill
 from symbolic.midi.meter import bar_starts, last_note_end
@@ -217,8 +217,8 @@ def test_instruments_stay_in_their_compass(margin, random_seed):
         assert before.is_drum or all(min(heard) - margin <= pitch <= max(heard) + margin for pitch in new)
 
 
-def test_key_strength_leans_and_zero_is_free():
-    """With strength the seed's pitch classes prevail, at the top they are the only ones, and at 0 nothing is added."""
+def test_likeness_leans_and_zero_is_free():
+    """With likeness the seed's pitch classes and registers prevail, at the top only its pitch classes, and at 0 nothing is added."""
     seed = ScoreTick(480)
     seed.tracks.append(TrackTick("", 0, False))
     for step, pitch in enumerate([60, 62, 64, 65, 67, 69, 71, 72] * 2):
@@ -226,16 +226,32 @@ def test_key_strength_leans_and_zero_is_free():
     scale = {0, 2, 4, 5, 7, 9, 11}
 
     def share(strength: float) -> float:
-        takes = continue_takes(seed, 4, takes=8, model=MODEL, tokenizer=TOKENIZER, key_strength=strength)
+        takes = continue_takes(seed, 4, takes=8, model=MODEL, tokenizer=TOKENIZER, likeness=strength)
         new = [n.pitch % 12 in scale for t in takes for n in t.tracks[0].notes if n.time >= 16 * 480]
         return sum(new) / len(new)
 
     assert share(0) < 0.8 < share(1)
     assert share(100) == 1
-    assert not key_leaning(seed, VOCABULARY, 0).any()
-    leaning = key_leaning(seed, VOCABULARY, 1.0)
-    assert leaning.max() == 0
+    assert not leanings(seed, VOCABULARY, 0)[0].any()
+    leaning = leanings(seed, VOCABULARY, 1.0)[0]
+    at = {int(VOCABULARY.values[id_]): leaning[id_] for id_ in VOCABULARY.of_type(TokenType.PITCH)}
+    assert leaning.max() <= 0
+    assert at[67] > at[79] > at[91]
+    assert at[67] > at[66]
     assert not leaning[VOCABULARY.types != TokenType.PITCH].any()
+
+
+@pytest.mark.parametrize("max_rest", [1, 2, 3])
+def test_no_instrument_falls_silent_for_longer_than_allowed(max_rest):
+    """A model that never wants the bass or the drums must let them in: every player of the seed's end sounds in any max_rest + 1 bars."""
+    torch.manual_seed(0)
+    model = Adversary(MODEL.config).eval()
+    model.wish = int(TokenType.BAR)
+    longer = continue_score(seed_score(drums=True), 8, model=model, tokenizer=TOKENIZER, max_rest=max_rest)
+    for track in longer.tracks:
+        bars = {n.time // (4 * 480) - 2 for n in track.notes if n.time >= 2 * 4 * 480}
+        for first in range(8 - max_rest):
+            assert bars & set(range(first, first + max_rest + 1))
 
 
 def test_provenance_is_in_the_file():
@@ -256,7 +272,8 @@ def test_provenance_is_in_the_file():
         ({"takes": 0}, "takes is 0"),
         ({"temperature": 0}, "temperature is 0"),
         ({"top_p": 2}, "top-p is 2"),
-        ({"key_strength": -1}, "key strength is -1"),
+        ({"likeness": -1}, "likeness is -1"),
+        ({"max_rest": 0}, "max rest is 0"),
         ({"range_margin": -1}, "range margin is -1"),
     ],
 )

@@ -17,7 +17,7 @@ import symbolic
 from symbolic.errors import InputError, UsageError
 from symbolic.generation.bundle import DEFAULT_MODEL, load_model, load_tokenizer
 from symbolic.generation.constraints import Constraints, Ending
-from symbolic.generation.likeness import LikenessSettings, compasses, key_leaning
+from symbolic.generation.likeness import LikenessSettings, compasses, leanings, players
 from symbolic.generation.parts import add_notes
 from symbolic.generation.sampling import SamplingSettings, sample
 from symbolic.midi.meter import bar_starts, last_note_end
@@ -59,16 +59,18 @@ def continue_takes(
     tokenizer: RemiTokenizer | None = None,
     temperature: float = 1.0,
     top_p: float = 0.95,
-    key_strength: float = 1.0,
+    likeness: float = 1.0,
     range_margin: int = 5,
+    max_rest: int = 2,
     random_seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> list[ScoreTick]:
     """`takes` different continuations, each the whole score with `bars` more bars, made as one batch.
 
     `seed` is whatever `symbolic.read` takes. `model` is a loaded model (then give its `tokenizer` when it is not the
-    bundled one), a bundled name or a folder. `key_strength` leans towards the seed's pitch classes (0: free);
-    `range_margin` bounds each program to its compass in the seed, widened by so many semitones (127: free).
+    bundled one), a bundled name or a folder. `likeness` leans towards the seed's key and registers (0: free);
+    `range_margin` bounds each program to its compass in the seed, widened by so many semitones (127: free);
+    `max_rest` is for how many bars an instrument that played at the seed's end may be silent.
     The same `random_seed` gives the same notes; take k is drawn with random_seed + k.
     `progress` is called with the number of bars finished.
     Raises `InputError` for a seed that is no music, `UsageError` for impossible numbers.
@@ -77,7 +79,7 @@ def continue_takes(
         raise UsageError(f"bars is {bars}; a whole number from 1 to {MAX_BARS} is wanted")
     if not 1 <= takes <= 64:
         raise UsageError(f"takes is {takes}; a whole number from 1 to 64 is wanted")
-    settings, likeness = SamplingSettings(temperature, top_p), LikenessSettings(key_strength, range_margin)
+    settings, near = SamplingSettings(temperature, top_p), LikenessSettings(likeness, range_margin, max_rest)
     name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
     network = model if isinstance(model, TransformerXL) else load_model(model)
     tokenizer = tokenizer or load_tokenizer(None if isinstance(model, TransformerXL) else model)
@@ -88,8 +90,8 @@ def continue_takes(
         )
     prompt = prepare_prompt(read(seed), tokenizer)
     seeds = [random_seed + take for take in range(takes)]
-    streams = continue_prompts([prompt] * len(seeds), bars, network, tokenizer, seeds, settings, likeness, progress)
-    origin = {"program": f"symbolic {symbolic.__version__}", "model": name, "bars": bars} | asdict(settings) | asdict(likeness)
+    streams = continue_prompts([prompt] * len(seeds), bars, network, tokenizer, seeds, settings, near, progress)
+    origin = {"program": f"symbolic {symbolic.__version__}", "model": name, "bars": bars} | asdict(settings) | asdict(near)
     return [assemble(prompt, bars, ids, tokenizer, origin | {"random_seed": s}) for ids, s in zip(streams, seeds, strict=True)]
 
 
@@ -136,8 +138,9 @@ def continue_prompts(
         programs = {DRUMS if track.is_drum else track.program for track in prompt.seed.tracks if len(track.notes)}
         ending = Ending(heard + bars * prompt.bars_per_bar)
         compass = compasses(prompt.seed, likeness.range_margin)
-        leaning = key_leaning(prompt.seed, vocabulary, likeness.key_strength)
-        rules.append(Constraints(automaton, prompt.meter, programs, ending, compass, leaning))
+        leaning = leanings(prompt.seed, vocabulary, likeness.likeness)
+        playing = players(prompt.seed, prompt.end)
+        rules.append(Constraints(automaton, prompt.meter, programs, ending, compass, leaning, playing, likeness.max_rest))
     new = sample(model, vocabulary, [prompt.ids for prompt in prompts], rules, random_seeds, settings, progress)
     return [np.concatenate([prompt.ids[-2:], ids]) for prompt, ids in zip(prompts, new, strict=True)]
 

@@ -1,7 +1,8 @@
-"""What a continuation keeps of its seed beside meter, tempo and programs: the compass of each instrument, and the key.
+"""What a continuation keeps of its seed beside meter, tempo and programs: key, register, compass, and who plays.
 
-The compass is a rule: an instrument stays within its own range in the seed, widened by a margin in semitones.
-The key is a leaning: pitch classes that the seed's last bars do not use become less likely, by `strength`; 0 leaves the model alone.
+Two rules: an instrument stays within its own range in the seed, widened by a margin in semitones; an instrument that
+played at the seed's end does not fall silent for more than some bars.
+One leaning: pitch classes that the seed's end does not use, and registers an instrument hardly visits, become less likely.
 """
 
 from dataclasses import dataclass
@@ -11,50 +12,70 @@ from symusic.core import ScoreTick
 
 from symbolic.errors import UsageError
 from symbolic.midi.keys import pitch_class_durations
+from symbolic.tokenizers.automaton import DRUMS
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 
 UNHEARD = 0.01
 LISTENED_QUARTERS = 64
+REGISTER_WIDTH = 4.0
 
 
 @dataclass(frozen=True)
 class LikenessSettings:
-    """`key_strength` from 0 (free) upwards, 1 makes a pitch class never heard about 15 times less likely; `range_margin` in semitones."""
+    """How near to the seed: `likeness` scales the leaning (0 is free), `range_margin` in semitones, `max_rest` in bars."""
 
-    key_strength: float = 1.0
+    likeness: float = 1.0
     range_margin: int = 5
+    max_rest: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 <= self.key_strength <= 100:
-            raise UsageError(
-                f"key strength is {self.key_strength}; a number from 0 (free) to 100 (the seed's pitch classes only) is wanted"
-            )
+        if not 0 <= self.likeness <= 100:
+            raise UsageError(f"likeness is {self.likeness}; a number from 0 (free) to 100 (the seed's pitch classes only) is wanted")
         if not 0 <= self.range_margin <= 127:
             raise UsageError(f"range margin is {self.range_margin}; 0 to 127 semitones are wanted (127 is free)")
+        if self.max_rest < 1:
+            raise UsageError(f"max rest is {self.max_rest}; at least 1 bar is wanted (a large number is free)")
+
+
+def pitches_by_program(seed: ScoreTick) -> dict[int, np.ndarray]:
+    """Pitches of all notes of each program but drums, one array each."""
+    found: dict[int, list[np.ndarray]] = {}
+    for track in seed.tracks:
+        if len(track.notes) and not track.is_drum:
+            found.setdefault(track.program, []).append(track.notes.numpy()["pitch"])
+    return {program: np.concatenate(arrays) for program, arrays in found.items()}
 
 
 def compasses(seed: ScoreTick, margin: int) -> dict[int, tuple[int, int]]:
     """Lowest and highest pitch of each program of the seed, widened by `margin`, within 0..127; drums are free."""
-    found: dict[int, tuple[int, int]] = {}
-    for track in seed.tracks:
-        if len(track.notes) and not track.is_drum:
-            pitches = track.notes.numpy()["pitch"]
-            low, high = found.get(track.program, (127, 0))
-            found[track.program] = (min(low, int(pitches.min())), max(high, int(pitches.max())))
-    return {program: (max(0, low - margin), min(127, high + margin)) for program, (low, high) in found.items()}
+    found = pitches_by_program(seed)
+    return {program: (max(0, int(p.min()) - margin), min(127, int(p.max()) + margin)) for program, p in found.items()}
 
 
-def key_leaning(seed: ScoreTick, vocabulary: Vocabulary, strength: float) -> np.ndarray:
-    """What is added to the logits, float64 (V,): strength × log of how much of each pitch class the seed's end holds, 0 for other tokens.
+def players(seed: ScoreTick, end: int) -> set[int]:
+    """Programs (-1 for drums) that begin a note in the last 16 quarters before `end`, in ticks."""
+    start = end - 16 * seed.ticks_per_quarter
+    return {
+        DRUMS if track.is_drum else track.program
+        for track in seed.tracks
+        if len(track.notes) and int(track.notes.numpy()["time"].max()) >= start
+    }
 
-    Scaled so that the commonest pitch class gets 0.
+
+def leanings(seed: ScoreTick, vocabulary: Vocabulary, strength: float) -> dict[int, np.ndarray]:
+    """What is added to the logits of a program's pitches, for each program but drums: float64 (V,), 0 for other tokens.
+
+    strength × (log of how much of its pitch class the seed's last 64 quarters hold + log of how near it is to what the
+    program plays in the seed, a histogram smoothed over 4 semitones), each scaled so that the commonest gets 0.
     """
-    leaning = np.zeros(len(vocabulary))
     start = max(0, seed.end() - LISTENED_QUARTERS * seed.ticks_per_quarter)
     heard = pitch_class_durations(seed.clip(start, seed.end(), clip_end=False) if start else seed)
-    if not heard.sum():
-        return leaning
-    share = heard / heard.sum() + UNHEARD
-    pitches = vocabulary.of_type(TokenType.PITCH)
-    leaning[pitches] = strength * np.log(share / share.max())[vocabulary.values[pitches] % 12]
-    return leaning
+    share = heard / max(heard.sum(), 1) + UNHEARD
+    ids = vocabulary.of_type(TokenType.PITCH)
+    pitches = vocabulary.values[ids]
+    result = {}
+    for program, played in pitches_by_program(seed).items():
+        near = np.exp(-0.5 * ((pitches[:, None] - played[None]) / REGISTER_WIDTH) ** 2).sum(axis=1) + 1e-6
+        result[program] = np.zeros(len(vocabulary))
+        result[program][ids] = strength * (np.log(share / share.max())[pitches % 12] + np.log(near / near.max()))
+    return result

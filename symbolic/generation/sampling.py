@@ -126,7 +126,7 @@ def _write(
         alive = []
         for place, row in enumerate(rows):
             legal = row.constraints.legal(row.state, row.previous_bar_empty)
-            id_ = draw(logits[place] + torch.from_numpy(row.constraints.leaning), legal, settings, row.generator)
+            id_ = draw(logits[place] + torch.from_numpy(row.constraints.leaning(row.state)), legal, settings, row.generator)
             ended = row.constraints.ends(row.state, id_)
             if progress and (ended or id_ == vocabulary.bar):
                 progress(1)
@@ -136,6 +136,7 @@ def _write(
             if id_ == vocabulary.bar:
                 row.previous_bar_empty = row.state.notes_in_bar == 0
             automaton.advance(row.state, id_)
+            row.constraints.follow(row.state)
             row.new.append(id_)
             alive.append(place)
         if not alive:
