@@ -260,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--likeness", type=float, default=1.0, metavar="L", help="lean towards the seed's key and registers; 0 is free")
     sub.add_argument("--range-margin", type=int, default=5, metavar="N", help="semitones an instrument may leave its range in the seed")
-    sub.add_argument("--max-rest", type=int, default=2, metavar="N", help="bars for which an instrument of the seed's end may be silent")
+    sub.add_argument("--max-rest", type=int, default=1, metavar="N", help="bars for which an instrument of the seed's end may be silent")
     sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="the same number gives the same music")
     sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
     sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")

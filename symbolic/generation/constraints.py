@@ -40,7 +40,7 @@ class Constraints:
         compasses: Mapping[int, tuple[int, int]] | None = None,
         leanings: Mapping[int, np.ndarray] | None = None,
         players: Collection[int] = (),
-        max_rest: int = 2,
+        max_rest: int = 1,
     ) -> None:
         vocabulary = automaton.vocabulary
         self.automaton, self.ending, self.vocabulary = automaton, ending, vocabulary

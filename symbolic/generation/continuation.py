@@ -61,7 +61,7 @@ def continue_takes(
     top_p: float = 0.95,
     likeness: float = 1.0,
     range_margin: int = 5,
-    max_rest: int = 2,
+    max_rest: int = 1,
     random_seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> list[ScoreTick]:

@@ -15,7 +15,9 @@ from symbolic.midi.keys import pitch_class_durations
 from symbolic.tokenizers.automaton import DRUMS
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 
-UNHEARD = 0.01
+UNHEARD = 0.004
+COMMON_SHARE = 0.06  # of the seed's sounding time: above, a pitch class is one of the key's
+COMMON_REGISTER = 0.3  # of the busiest register of the program
 LISTENED_QUARTERS = 64
 REGISTER_WIDTH = 4.0
 
@@ -26,7 +28,7 @@ class LikenessSettings:
 
     likeness: float = 1.0
     range_margin: int = 5
-    max_rest: int = 2
+    max_rest: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.likeness <= 100:
@@ -66,7 +68,8 @@ def leanings(seed: ScoreTick, vocabulary: Vocabulary, strength: float) -> dict[i
     """What is added to the logits of a program's pitches, for each program but drums: float64 (V,), 0 for other tokens.
 
     strength × (log of how much of its pitch class the seed's last 64 quarters hold + log of how near it is to what the
-    program plays in the seed, a histogram smoothed over 4 semitones), each scaled so that the commonest gets 0.
+    program plays in the seed, a histogram smoothed over 4 semitones); what is common enough gets 0, so that the model
+    alone chooses among the notes of the key.
     """
     start = max(0, seed.end() - LISTENED_QUARTERS * seed.ticks_per_quarter)
     heard = pitch_class_durations(seed.clip(start, seed.end(), clip_end=False) if start else seed)
@@ -77,5 +80,6 @@ def leanings(seed: ScoreTick, vocabulary: Vocabulary, strength: float) -> dict[i
     for program, played in pitches_by_program(seed).items():
         near = np.exp(-0.5 * ((pitches[:, None] - played[None]) / REGISTER_WIDTH) ** 2).sum(axis=1) + 1e-6
         result[program] = np.zeros(len(vocabulary))
-        result[program][ids] = strength * (np.log(share / share.max())[pitches % 12] + np.log(near / near.max()))
+        common = np.minimum(share / COMMON_SHARE, 1)[pitches % 12] * np.minimum(near / near.max() / COMMON_REGISTER, 1)
+        result[program][ids] = strength * np.log(common)
     return result
