@@ -188,8 +188,10 @@ def test_controls_of_a_stretch_equal_the_stretch_of_the_controls(first: int, pro
     controls = NoteControls(PROGRAMS[program], PlayedNote(0, 0.7, 0.7, pitch, 90, 3), part_of(), RATE)
     whole, part = controls.tones(0, 320), controls.tones(first, 320)
     for one, other in zip(whole, part, strict=True):
-        np.testing.assert_allclose(one.amplitudes[first:], other.amplitudes, rtol=1e-5, atol=1e-9)
-        np.testing.assert_allclose(one.frequency[first:], other.frequency, rtol=1e-12)
+        # What remains of a scoop or a moving low pass after 14 of its time constants is left out of a stretch that starts there:
+        # under a thousandth of a cent and of a decibel.
+        np.testing.assert_allclose(one.amplitudes[first:], other.amplitudes, rtol=5e-5, atol=1e-9)
+        np.testing.assert_allclose(one.frequency[first:], other.frequency, rtol=5e-7)
     for one, other in zip(controls.hisses(0, 320), controls.hisses(first, 320), strict=True):
         level = np.zeros(321 - first) if other is None else other.level
         np.testing.assert_allclose(one.level[first:], level, rtol=1e-9, atol=1e-4 * one.level.max())

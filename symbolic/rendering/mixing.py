@@ -31,7 +31,6 @@ STAGE = (-0.3, 0.3, -0.15, 0.15, -0.45, 0.45, 0.0)  # places of tracks whose fil
 CENTRED = frozenset((*range(32, 40), 43, 47, 58))  # basses, timpani and tuba carry the bottom from the middle
 
 
-
 @dataclass(frozen=True)
 class Block:
     """The next samples of the mix (2, S); with stems also of every part, room included, which sum to it."""

@@ -141,9 +141,7 @@ def _followed(parts: Sequence[Part], sample_rate: int, stems: bool, progress: Pr
         yield block
 
 
-def _write(
-    paths: Sequence[Path], suffix: str, spills: Sequence[_Spill], master: Master, sample_rate: int, bit_depth: int
-) -> Measure:
+def _write(paths: Sequence[Path], suffix: str, spills: Sequence[_Spill], master: Master, sample_rate: int, bit_depth: int) -> Measure:
     """Apply the master to the mix and its gain to the stems; the measure is of what stands in the mix's file."""
     meter = Meter(sample_rate)
     with contextlib.ExitStack() as opened:

@@ -1,8 +1,8 @@
 """Checkpoints of a run: all that a resumed run needs to equal an uninterrupted one.
 
-    RUN/last/    a model folder (config.json, model.safetensors, tokenizer.json) and training-RANK.pt for each process:
-                 optimizer, random states, lanes, memory and step. Written beside and renamed, so that a killed run keeps the one before.
-    RUN/best/    a model folder: the lowest held-out nats per note so far.
+RUN/last/    a model folder (config.json, model.safetensors, tokenizer.json) and training-RANK.pt for each process:
+             optimizer, random states, lanes, memory and step. Written beside and renamed, so that a killed run keeps the one before.
+RUN/best/    a model folder: the lowest held-out nats per note so far.
 """
 
 import shutil
