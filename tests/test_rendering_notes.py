@@ -194,7 +194,7 @@ def test_controls_of_a_stretch_equal_the_stretch_of_the_controls(first: int, pro
         np.testing.assert_allclose(one.frequency[first:], other.frequency, rtol=5e-7)
     for one, other in zip(controls.hisses(0, 320), controls.hisses(first, 320), strict=True):
         level = np.zeros(321 - first) if other is None else other.level
-        np.testing.assert_allclose(one.level[first:], level, rtol=1e-9, atol=1e-4 * one.level.max())
+        np.testing.assert_allclose(one.level[first:], level, rtol=1e-9, atol=5e-4 * one.level.max())  # a noise ends 80 dB down
 
 
 def test_bend_moves_the_pitch_by_its_range() -> None:
