@@ -1,6 +1,7 @@
 """Music, datasets and a network small enough to be made in code by every test run."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from symbolic.training.settings import ModelSettings, TrainingSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small lose by threads, and on a busy machine they lose a hundredfold
 COARSE = TokenizerSettings(positions_per_beat=4, duration_grid=((4, 4),), velocities=4, tempos=4, meters={4: 4})
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heed_ctrl_c() -> None:
+    """A shell gives its background jobs an ignored SIGINT, which children inherit: tests of Ctrl-C need the usual one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _melody(pitches: Iterable[int], program: int = 0, drums: bool = False):

@@ -93,15 +93,20 @@ def test_excluded_files_are_left_out_and_counted(mixed_folder, tmp_path, coarse)
 
 
 def test_an_existing_output_is_refused_before_any_work(mixed_folder, tmp_path, coarse):
-    """What exists stays as it is, unless force replaces it whole."""
+    """What exists stays as it is; force replaces a dataset whole, and nothing that is none."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("precious")
     with pytest.raises(InputError, match="exists already"):
         tokenize_folder(mixed_folder, tmp_path / "out", coarse)
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine.txt"]
-    tokenize_folder(mixed_folder, tmp_path / "out", coarse, force=True)
-    assert not (tmp_path / "out/mine.txt").exists()
-    assert len(Corpus(tmp_path / "out").rows["path"]) == 5
+    with pytest.raises(InputError, match="replaces a dataset, and this is none"):
+        tokenize_folder(mixed_folder, tmp_path / "out", coarse, force=True)
+    assert (tmp_path / "out/mine.txt").read_text() == "precious"
+    tokenize_folder(mixed_folder, tmp_path / "set", coarse)
+    (tmp_path / "set/mine.txt").write_text("old")
+    tokenize_folder(mixed_folder, tmp_path / "set", coarse, force=True)
+    assert not (tmp_path / "set/mine.txt").exists()
+    assert len(Corpus(tmp_path / "set").rows["path"]) == 5
 
 
 def test_an_interrupted_run_leaves_no_dataset(tmp_path, coarse, melody, drawn, folder_of):

@@ -177,7 +177,7 @@ def _outcomes(wanted: list[tuple[Path, str]], tokenizer: RemiTokenizer, workers:
             for outcome in pool.map(_tokenize_one, wanted, chunksize=8):
                 yield outcome
                 done += 1
-        except BrokenProcessPool as error:
+        except (BrokenProcessPool, OSError) as error:  # OSError: the worker died while it was being given work
             cause = "a worker was killed at this file or soon after it (out of memory?)"
             raise InputError(f"{wanted[done][1]}: {cause}; try fewer workers, or exclude the file") from error
 
