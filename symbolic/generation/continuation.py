@@ -41,7 +41,6 @@ class Prompt:
     ids: np.ndarray
     meter: int
     end: int
-    bars: int
     bars_per_bar: int
 
 
@@ -114,7 +113,7 @@ def prepare_prompt(seed: ScoreTick, tokenizer: RemiTokenizer) -> Prompt:
     ratio = (seed_lines[-1] - seed_lines[-2]) / (lines[-1] - lines[-2])
     return Prompt(
         seed, _shortened(ids, vocabulary.bar), meter,
-        int(lines[-1]), len(lines) - 1, max(1, round(float(ratio))),
+        int(lines[-1]), max(1, round(float(ratio))),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from symbolic.errors import UsageError
 from symbolic.generation.constraints import Constraints
 from symbolic.models.memory import DecodingState, Memory
 from symbolic.models.transformer_xl import TransformerXL
-from symbolic.tokenizers.automaton import AutomatonState, TokenAutomaton
+from symbolic.tokenizers.automaton import AutomatonState
 from symbolic.tokenizers.beats import BeatClock, derive_beats
 from symbolic.tokenizers.vocabulary import Vocabulary
 
@@ -98,14 +98,13 @@ def sample(
 
     A row that has ended leaves the batch. `progress` is told the number of bars finished since the last call.
     """
-    automaton = TokenAutomaton(vocabulary)
     rows = []
     for number, (prompt, rules, random_seed) in enumerate(zip(prompts, constraints, random_seeds, strict=True)):
         clock = BeatClock(vocabulary)
         for id_ in prompt.tolist():
             clock.step(id_)
         generator = torch.Generator().manual_seed(random_seed)
-        rows.append(_Row(number, automaton.state_after(prompt), clock, rules, generator, []))
+        rows.append(_Row(number, rules.automaton.state_after(prompt), clock, rules, generator, []))
     logits, state = prefill(model, vocabulary, prompts)
     with _one_thread():
         return _write(model, vocabulary, rows, logits, state, settings, progress)
@@ -120,7 +119,6 @@ def _write(
     settings: SamplingSettings,
     progress: Callable[[int], object] | None,
 ) -> list[np.ndarray]:
-    automaton = TokenAutomaton(vocabulary)
     result: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(rows)
     while True:
         alive = []
@@ -135,7 +133,7 @@ def _write(
                 continue
             if id_ == vocabulary.bar:
                 row.previous_bar_empty = row.state.notes_in_bar == 0
-            automaton.advance(row.state, id_)
+            row.constraints.automaton.advance(row.state, id_)
             row.constraints.follow(row.state)
             row.new.append(id_)
             alive.append(place)
