@@ -14,13 +14,13 @@ import numpy as np
 import pretty_midi
 from tqdm import tqdm
 
+from symbolic.corpus.dataset import Corpus
 from symbolic.errors import InputError
 from symbolic.generation.bundle import load_model, load_tokenizer
 from symbolic.generation.continuation import assemble, continue_prompts, prepare_prompt
 from symbolic.midi.meter import bar_starts, last_note_end
 from symbolic.midi.reading import read
 from symbolic.tokenizers.automaton import TokenAutomaton
-from symbolic.training.corpus import Corpus
 
 SEED_BARS = 8
 BATCH = 20

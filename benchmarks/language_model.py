@@ -30,12 +30,12 @@ import torch
 from ngram import bits_per_token, count, score
 from tqdm import tqdm
 
+from symbolic.corpus.dataset import SPLITS, Corpus
 from symbolic.errors import InputError, UsageError
 from symbolic.files import new_file
 from symbolic.models.transformer_xl import TransformerXL, load_weights
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType
-from symbolic.training.corpus import SPLITS, Corpus
 from symbolic.training.evaluation import Score, token_nats
 
 RESAMPLES = 10_000

@@ -19,7 +19,7 @@ _HOMES = {
     "render": "symbolic.rendering",
     "render_file": "symbolic.rendering",
     "plot_piano_roll": "symbolic.midi.pianoroll",
-    "tokenize_folder": "symbolic.training.corpus",
+    "tokenize_folder": "symbolic.corpus.tokenizing",
     "train": "symbolic.training.loop",
     "evaluate": "symbolic.training.evaluation",
     "InputError": "symbolic.errors",

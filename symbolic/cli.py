@@ -92,9 +92,9 @@ def render_command(options: argparse.Namespace) -> Outcome:
 
 def tokenize_command(options: argparse.Namespace) -> Outcome:
     """`symbolic tokenize`: a folder of MIDI as a dataset to train on."""
+    from symbolic.corpus.tokenizing import tokenize_folder
     from symbolic.settings import load_settings
     from symbolic.tokenizers.settings import TokenizerSettings
-    from symbolic.training.corpus import tokenize_folder
 
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: at least 1 is wanted")

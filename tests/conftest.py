@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from symusic import Note, Score, Track
 
+from symbolic.corpus.dataset import Corpus
+from symbolic.corpus.tokenizing import tokenize_folder
 from symbolic.tokenizers.settings import TokenizerSettings
-from symbolic.training.corpus import Corpus, tokenize_folder
 from symbolic.training.settings import ModelSettings, TrainingSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small lose by threads, and on a busy machine they lose a hundredfold

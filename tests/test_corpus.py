@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from symbolic.corpus.dataset import SPLITS, Corpus
+from symbolic.corpus.tokenizing import tokenize_folder
 from symbolic.errors import InputError
 from symbolic.midi.transposition import transpose
 from symbolic.tokenizers.remi import RemiTokenizer
-from symbolic.training.corpus import SPLITS, Corpus, tokenize_folder
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +258,7 @@ def test_a_damaged_dataset_is_told(dataset, tmp_path, name, damage):
 def test_tokenizing_imports_no_torch(mixed_folder, tmp_path):
     """Making a dataset and opening it starts in a second: neither torch nor transformers is loaded."""
     program = (
-        "import sys; import symbolic; from symbolic.training.corpus import Corpus;"
+        "import sys; import symbolic; from symbolic.corpus.dataset import Corpus;"
         f"symbolic.tokenize_folder({str(mixed_folder)!r}, {str(tmp_path / 'out')!r}); Corpus({str(tmp_path / 'out')!r});"
         "print(sorted({'torch', 'transformers', 'accelerate', 'music21', 'matplotlib'} & set(sys.modules)))"
     )

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symbolic.corpus.duplicates import KEPT, RUN, cluster, melody_sketch
 from symbolic.midi.transposition import transpose
-from symbolic.training.duplicates import KEPT, RUN, cluster, melody_sketch
 
 
 def clusters_of(*scores) -> list[int]:

@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symbolic.corpus.dataset import Corpus
+from symbolic.corpus.tokenizing import tokenize_folder
 from symbolic.errors import InputError
 from symbolic.models.configuration import make_config
 from symbolic.models.transformer_xl import TransformerXL
@@ -16,7 +18,6 @@ from symbolic.tokenizers.beats import derive_beats
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType
 from symbolic.training.checkpoint import save_model
-from symbolic.training.corpus import Corpus, tokenize_folder
 from symbolic.training.evaluation import evaluate, sum_up, token_nats
 
 TOLERANCE = 1e-5

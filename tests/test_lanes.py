@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symbolic.corpus.dataset import Corpus
+from symbolic.corpus.tokenizing import tokenize_folder
 from symbolic.errors import InputError
 from symbolic.tokenizers.beats import derive_beats
 from symbolic.tokenizers.vocabulary import TokenType
-from symbolic.training.corpus import Corpus, tokenize_folder
 from symbolic.training.lanes import NO_LABEL, Lanes
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from symbolic.corpus.dataset import Corpus
+from symbolic.corpus.tokenizing import tokenize_folder
 from symbolic.errors import InputError
 from symbolic.models.transformer_xl import load_weights
 from symbolic.settings import to_mapping
 from symbolic.training.checkpoint import newest, swap_in
-from symbolic.training.corpus import Corpus, tokenize_folder
 from symbolic.training.curve import plot_curve
 from symbolic.training.evaluation import sum_up, token_nats
 from symbolic.training.loop import train

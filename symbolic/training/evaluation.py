@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from symbolic.corpus.dataset import SPLITS, Corpus
+from symbolic.corpus.tokenizing import tokenize_file
 from symbolic.errors import InputError
 from symbolic.midi.folder import music_files
 from symbolic.models.transformer_xl import TransformerXL, load_weights
 from symbolic.tokenizers.beats import derive_beats
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
-from symbolic.training.corpus import SPLITS, Corpus, tokenize_file
 
 
 @dataclass

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from symbolic.corpus.dataset import Corpus
 from symbolic.errors import InputError
 from symbolic.tokenizers.beats import derive_beats
-from symbolic.training.corpus import Corpus
 
 NO_LABEL = -100
 

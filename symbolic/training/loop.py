@@ -18,6 +18,7 @@ import yaml
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from symbolic.corpus.dataset import Corpus
 from symbolic.errors import InputError
 from symbolic.models.configuration import make_config
 from symbolic.models.memory import Memory
@@ -25,7 +26,6 @@ from symbolic.models.transformer_xl import TransformerXL, load_weights
 from symbolic.settings import load_settings, to_mapping
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.training.checkpoint import load_training_state, newest, save_model, swap_in, training_state
-from symbolic.training.corpus import Corpus
 from symbolic.training.evaluation import sum_up, token_nats
 from symbolic.training.lanes import Lanes, Segment
 from symbolic.training.settings import TrainingSettings

@@ -1,11 +1,4 @@
-"""A tokenized corpus on disk: made from a folder of MIDI, read through a memory map.
-
-    DATASET/
-      manifest/        a `datasets` table, one row a piece: path, collection, content hash, key, meter, counts, cluster, split
-      ids.bin          all pieces one after another, each BOS … EOS, uint16 little endian
-      offsets.npy      int64, shape (pieces + 1,): piece i is ids[offsets[i]:offsets[i + 1]]
-      tokenizer.json   the tokenizer's settings
-      report.json      what was read, skipped and why
+"""A folder of music made into a dataset: every file read, tokenized and examined, bad ones named and counted.
 
 The split is by cluster of like pieces (`duplicates`), drawn from the content hashes: it does not change when files move.
 """
@@ -21,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +22,7 @@ import numpy as np
 from symusic.core import ScoreTick
 from tqdm import tqdm
 
+from symbolic.corpus.duplicates import cluster, melody_sketch
 from symbolic.errors import InputError
 from symbolic.files import new_folder, refuse_existing
 from symbolic.midi.folder import music_files
@@ -38,9 +32,6 @@ from symbolic.midi.reading import read
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
 from symbolic.tokenizers.vocabulary import TokenType
-from symbolic.training.duplicates import cluster, melody_sketch
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass
@@ -50,50 +41,6 @@ class Piece:
     ids: np.ndarray
     sketch: np.ndarray
     row: dict[str, Any]
-
-
-class Corpus:
-    """An opened dataset. `ids` is the memory map; `rows` the manifest's columns as lists."""
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        if not (self.folder / "ids.bin").is_file():
-            raise InputError(f"{folder}: no dataset here (ids.bin is missing); make one with: symbolic tokenize FOLDER -o {folder}")
-        import datasets
-
-        self.tokenizer = RemiTokenizer.load(self.folder)
-        try:
-            self.ids = np.memmap(self.folder / "ids.bin", dtype="<u2", mode="r")
-            self.offsets = np.load(self.folder / "offsets.npy")
-            self.rows: dict[str, list[Any]] = datasets.load_from_disk(str(self.folder / "manifest")).to_dict()
-        except Exception as error:  # numpy, pyarrow and datasets raise many types for damaged files
-            raise InputError(f"{folder}: the dataset is damaged ({type(error).__name__}: {error}); make it again") from error
-        tokens, pieces = len(self.ids), len(self.rows["path"])
-        if tokens != self.offsets[-1] or pieces != len(self.offsets) - 1:
-            raise InputError(
-                f"{folder}: ids.bin holds {tokens} tokens and the manifest {pieces} pieces, "
-                f"the offsets say {self.offsets[-1]} and {len(self.offsets) - 1}: the dataset is damaged, make it again"
-            )
-
-    def require_tokenizer(self, tokenizer: RemiTokenizer, owner: str | Path) -> None:
-        """Raise `InputError`, naming the settings that differ, unless the ids here are those of `tokenizer`, which belongs to `owner`."""
-        mine, theirs = asdict(self.tokenizer.settings), asdict(tokenizer.settings)
-        names = [name for name in mine if mine[name] != theirs[name] and name != "max_bars"]  # it refuses files, and changes no id
-        if names:
-            different = ", ".join(f"{name} is {mine[name]} in the dataset and {theirs[name]} in the model" for name in names)
-            raise InputError(f"{self.folder}: not made with the tokenizer of {owner}: {different}; tokenize again with its settings")
-
-    def pieces(self, split: str) -> np.ndarray:
-        """Indices of the pieces of one split, ascending."""
-        return np.flatnonzero(np.array(self.rows["split"]) == split)
-
-    def piece(self, index: int) -> np.ndarray:
-        """Ids of one piece, BOS … EOS, uint16."""
-        return np.asarray(self.ids[self.offsets[index] : self.offsets[index + 1]])
-
-    def lengths(self) -> np.ndarray:
-        """Tokens of every piece, int64."""
-        return np.diff(self.offsets)
 
 
 def tokenize_folder(
