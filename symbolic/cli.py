@@ -64,7 +64,7 @@ def continue_command(options: argparse.Namespace) -> Outcome:
             refuse_existing(target, options.force)
     return _continue(
         seed, name, targets, options.bars, options.model, options.random_seed,
-        {key: getattr(options, key) for key in ("temperature", "top_p", "likeness", "range_margin", "max_rest")},
+        {key: getattr(options, key) for key in ("temperature", "top_p", "likeness", "range_margin", "max_rest", "key")},
         wav=options.wav, plot=options.plot, force=options.force,
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ def evaluate_command(options: argparse.Namespace) -> Outcome:
 
 
 def _continue(
-    seed: Any, name: str, targets: list[Path], bars: int, model: str | None, random_seed: int, sampling: dict[str, float],
+    seed: Any, name: str, targets: list[Path], bars: int, model: str | None, random_seed: int, sampling: dict[str, Any],
     *, wav: bool, plot: bool, force: bool,
 ) -> Outcome:  # fmt: skip
     from symbolic.midi.meter import bar_starts
@@ -169,6 +169,8 @@ def _continue(
         origin = json.loads(next(text for text in markers if text.startswith("continuation: ")).removeprefix("continuation: "))
         with new_file(target.with_suffix(".json"), force) as path:
             path.write_text(json.dumps(origin | {"seed": name, "output": target.name}, indent=2) + "\n")
+        if target == targets[0] and origin["key"] == "canonical":
+            lines.append(_told_key(origin["seed_key"], origin["shift"]))
         made = {"midi": str(target), "new_notes": score.note_num() - seed.note_num()}
         lines.append(f"{target}: {made['new_notes']} new notes")
         if plot:
@@ -185,6 +187,18 @@ def _continue(
             lines.append(f"{sound}: {_rendered(report, seconds)}")
         result["outputs"].append(made)
     return result, lines
+
+
+def _told_key(key: str, shift: int) -> str:
+    """Which way a continuation in canonical key went, in one line."""
+    home = "A minor" if key.endswith("minor") else "C major"
+    if key == "none":
+        return "key: none to be found, because nothing pitched or all pitches alike play; continued as it is"
+    if key == home:
+        return f"key: {key}, continued as it is"
+    if not shift:
+        return f"key: {key}; its range is too wide to be moved to {home}, continued as it is"
+    return f"key: {key}, continued in {home} ({shift:+d} semitones) and moved back"
 
 
 def _render(score: Any, output: Path, force: bool, **options: Any) -> tuple[dict[str, Any], float]:
@@ -261,6 +275,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--likeness", type=float, default=1.0, metavar="L", help="lean towards the seed's key and registers; 0 is free")
     sub.add_argument("--range-margin", type=int, default=5, metavar="N", help="semitones an instrument may leave its range in the seed")
     sub.add_argument("--max-rest", type=int, default=1, metavar="N", help="bars for which an instrument of the seed's end may be silent")
+    sub.add_argument(
+        "--key", default="original", metavar="KEY",
+        help="original, or canonical: let the model work in C major or A minor, and move its notes back",
+    )  # fmt: skip
     sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="the same number gives the same music")
     sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
     sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")

@@ -1,23 +1,15 @@
-"""Transposing moves what sounds and what says the key, and can be undone; the key found moves along."""
+"""Transposing moves what sounds and what says the key, leaves drums and noises, and can be undone; the way to C is the shortest."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_strategies import notes_of, score_of, scores
-from symusic import KeySignature, Note, Score, Track
+from symusic import KeySignature, Note, Track
 
 from symbolic.errors import InputError
-from symbolic.midi.keys import detect_key, key_name, pitch_class_durations
-from symbolic.midi.transposition import fifths_after, pitch_bounds, transpose
-
-MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
-MINOR_SCALE = (0, 2, 3, 5, 7, 8, 11, 12)
-
-
-def melody(scale: tuple[int, ...], tonic: int = 60) -> Score:
-    """The scale up, with the tonic chord held under it."""
-    notes = [(i * 240, 240, tonic + step) for i, step in enumerate(scale)]
-    return score_of(*notes, *((0, 1920, tonic - 12 + step) for step in (0, scale[2], 7)))
+from symbolic.midi.keys import KEYS, Key
+from symbolic.midi.programs import PROGRAM_NAMES, UNPITCHED_PROGRAMS
+from symbolic.midi.transposition import canonical_shift, fifths_after, pitch_bounds, transpose
 
 
 def test_pitches_move_and_drums_stay():
@@ -83,34 +75,41 @@ def test_key_signatures_of_a_score_move_in_place():
     assert [(k.time, k.key, k.tonality) for k in transpose(score, 2).key_signatures] == [(0, 2, 0), (960, -1, 1)]
 
 
-@pytest.mark.parametrize("semitones", range(12))
-@pytest.mark.parametrize(("scale", "mode"), [(MAJOR_SCALE, "major"), (MINOR_SCALE, "minor")])
-def test_the_key_found_moves_with_the_music(scale: tuple[int, ...], mode: str, semitones: int):
-    """A scale over its tonic chord is found in its key, in all twelve keys and both modes."""
-    assert detect_key(transpose(melody(scale), semitones)) == (semitones, mode)
+def test_noises_stay_and_tuned_drums_move():
+    """A reverse cymbal and the sound effects stay where they are; timpani, toms and all other programs move."""
+    score = score_of((0, 480, 60))
+    score.tracks.clear()
+    score.tracks.extend(Track(name, program, False, [Note(0, 480, 50, 80)]) for program, name in enumerate(PROGRAM_NAMES))
+    moved = {track.program: track.notes[0].pitch for track in transpose(score, 4).tracks}
+    assert {program for program, pitch in moved.items() if pitch == 50} == set(UNPITCHED_PROGRAMS) == set(range(119, 128))
+    assert {pitch for program, pitch in moved.items() if program not in UNPITCHED_PROGRAMS} == {54}
 
 
-@given(scores(on_grid=False, velocities=[80]))
-@settings(max_examples=60, deadline=None)
-def test_durations_of_pitch_classes_rotate(score):
-    """Transposing by k turns the histogram of pitch classes by k, and drums are not in it."""
-    low, high = pitch_bounds(score)
-    shift = 3 if high <= 124 else -3
-    if low > high or low + shift < 0:
-        return
-    before, after = pitch_class_durations(score), pitch_class_durations(transpose(score, shift))
-    assert [after[(i + shift) % 12] for i in range(12)] == list(before)
-    assert before.sum() == sum(n.duration for t in score.tracks if not t.is_drum for n in t.notes)
+def test_noises_have_no_range_to_leave():
+    """What does not move does not stop the rest from moving."""
+    score = score_of((0, 480, 60))
+    score.tracks.append(Track("shot", 127, False, [Note(0, 480, 0, 80), Note(0, 480, 127, 80)]))
+    assert pitch_bounds(score) == (60, 60)
+    assert [n.pitch for n in transpose(score, 60).tracks[1].notes] == [0, 127]
 
 
-def test_no_key_without_pitches():
-    """Drums alone, or all twelve pitch classes alike, have no key."""
-    assert detect_key(score_of((0, 480, 38), drums=True)) is None
-    assert detect_key(score_of(*((0, 480, 60 + i) for i in range(12)))) is None
-    assert key_name(None) == "none"
+@pytest.mark.parametrize(
+    ("key", "low", "high", "expected"),
+    [
+        *(((0, "major"), 0, 127, 0), ((9, "minor"), 0, 127, 0), ((2, "major"), 40, 80, -2), ((2, "major"), 1, 80, 10)),
+        *(((6, "major"), 40, 80, -6), ((6, "major"), 5, 80, 6), ((7, "major"), 40, 80, 5), ((7, "major"), 40, 123, -7)),
+        *(((3, "minor"), 40, 80, -6), ((2, "minor"), 0, 120, 7), ((11, "major"), 0, 127, None), ((1, "major"), 0, 117, None)),
+    ],
+)
+def test_the_way_to_the_canonical_key_by_hand(key: Key, low: int, high: int, expected: int | None):
+    """D to C is a tone down, or ten semitones up where there is no room below; nothing when neither fits."""
+    assert canonical_shift(key, low, high) == expected
 
 
-def test_names_of_keys():
-    """A key is told by tonic and mode."""
-    assert key_name((2, "major")) == "D major"
-    assert key_name((10, "minor")) == "Bb minor"
+@given(st.sampled_from(KEYS), st.integers(0, 127), st.integers(0, 127))
+def test_the_way_to_the_canonical_key_is_the_shortest_that_fits(key, a, b):
+    """It ends in C major or A minor within 0..127, and no shorter way does; a tritone goes down when it can."""
+    low, high = sorted((a, b))
+    home = {"major": 0, "minor": 9}[key[1]]
+    fitting = [k for k in range(-17, 18) if (key[0] + k - home) % 12 == 0 and 0 <= low + k <= high + k <= 127]
+    assert canonical_shift(key, low, high) == min(fitting, key=lambda k: (abs(k), k), default=None)

@@ -1,12 +1,14 @@
-"""Types and values of tokens, and the twelve keys as a table."""
+"""Types and values of tokens, and the twelve keys on ids."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from score_strategies import score_of, scores
-from symusic import Note, Track
+from symusic import Note, Score, Track
 
+from symbolic.midi.programs import UNPITCHED_PROGRAMS
+from symbolic.midi.seeds import load_seed
 from symbolic.midi.transposition import pitch_bounds, transpose
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType
@@ -52,12 +54,64 @@ def test_the_vocabulary_is_complete():
     np.testing.assert_allclose(tempos[1:] / tempos[:-1], 16 ** (1 / 63), rtol=1e-3)
 
 
+def commutes(score: Score, semitones: int) -> None:
+    """Tokens of the moved score are the moved tokens of the score, id for id."""
+    ids = TOKENIZER.encode(score).ids
+    moved = VOCABULARY.transpose_ids(ids, semitones)
+    np.testing.assert_array_equal(TOKENIZER.encode(transpose(score, semitones)).ids, moved)
+    assert moved.dtype == ids.dtype
+    np.testing.assert_array_equal(VOCABULARY.transpose_ids(moved, -semitones), ids)
+
+
 @given(scores(on_grid=True, velocities=VELOCITIES), st.integers(-5, 6))
 @settings(max_examples=60, deadline=None)
 def test_transposing_the_score_is_looking_up_the_ids(score, semitones):
-    """Tokens of the moved score are the moved tokens of the score, id for id, so the order inside an onset is included."""
-    expected = VOCABULARY.transposition_table(semitones)[TOKENIZER.encode(score).ids]
-    np.testing.assert_array_equal(TOKENIZER.encode(transpose(score, semitones)).ids, expected)
+    """Tokens of the moved score are the moved tokens, so the order inside an onset is included; the scores have drums and noises."""
+    commutes(score, semitones)
+
+
+def orchestra(low: int, high: int) -> Score:
+    """Thirty tracks that share programs and onsets, in chords and unisons from `low` to `high`, with drums and all noises."""
+    generator = np.random.default_rng([low, high])
+    score = Score(480)
+    programs = [*(0, 0, 19, 40, 40, 40, 41, 42, 43, 47, 56, 60, 60, 68, 73, 116, 117), *UNPITCHED_PROGRAMS, -1, -1]
+    for index, program in enumerate(programs):
+        track = Track(f"part {index}", max(program, 0), program < 0)
+        wide = program < 0 or program in UNPITCHED_PROGRAMS
+        for onset in range(0, 4 * 480, 160):
+            pitches = generator.integers(0, 128, 3) if wide else [low, high, *generator.integers(low, high + 1, 3)]
+            track.notes.extend(Note(onset, int(generator.integers(1, 9)) * 60, int(pitch), 80) for pitch in pitches)
+        score.tracks.append(track)
+    return score
+
+
+@pytest.mark.parametrize(("low", "high"), [(40, 80), (0, 100), (20, 127), (5, 121), (6, 122)])
+def test_an_orchestra_moves_to_the_limits_of_the_range(low: int, high: int):
+    """Every transposition that fits gives the tokens of the moved score, the outermost pitches 0 and 127 included."""
+    score = orchestra(low, high)
+    lowest, highest = VOCABULARY.shift_range(TOKENIZER.encode(score).ids)
+    assert (lowest, highest) == (max(-5, -low), min(6, 127 - high))
+    for semitones in range(lowest, highest + 1):
+        commutes(score, semitones)
+
+
+@pytest.mark.parametrize("semitones", range(-5, 7))
+def test_the_canon_moves_as_its_tokens_do(semitones: int):
+    """The bundled Canon in all twelve keys."""
+    commutes(load_seed("canon"), semitones)
+
+
+@given(st.lists(st.integers(0, len(VOCABULARY) - 1), max_size=60), st.integers(-127, 127))
+@settings(max_examples=100, deadline=None)
+def test_moved_ids_by_the_slow_formula(ids, semitones):
+    """Of any ids whatever: a pitch moves unless a noise's program comes just before it or it would leave 0..127; all else stays."""
+    expected = []
+    for before, id_ in zip([None, *ids], ids, strict=False):
+        noise = before is not None and VOCABULARY.tokens[before] in {f"Program_{p}" for p in UNPITCHED_PROGRAMS}
+        name, _, value = VOCABULARY.tokens[id_].partition("_")
+        moves = name == "Pitch" and not noise and 0 <= int(value) + semitones <= 127
+        expected.append(VOCABULARY.tokens.index(f"Pitch_{int(value) + semitones}") if moves else id_)
+    assert VOCABULARY.transpose_ids(np.array(ids, dtype=np.uint16), semitones).tolist() == expected
 
 
 @pytest.mark.parametrize("semitones", [-5, 1, 6, 11])
@@ -75,8 +129,9 @@ def test_the_table_moves_pitches_and_nothing_else(semitones: int):
 @given(st.lists(st.integers(0, 127), min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_the_range_of_shifts_is_the_largest_that_fits(pitches):
-    """Every shift inside keeps all pitches in 0..127, the next one outside breaks this or leaves the octave; drums do not count."""
+    """Every shift inside keeps all pitches in 0..127, the next one outside does not or leaves the octave; drums and noises are free."""
     score = score_of(*((0, 100, pitch) for pitch in pitches))
+    score.tracks.append(Track("", 127, False, [Note(0, 100, 0, 80), Note(0, 100, 127, 80)]))
     score.tracks.append(Track("", 0, True, [Note(0, 100, 0, 80), Note(0, 100, 127, 80)]))
     lowest, highest = VOCABULARY.shift_range(TOKENIZER.encode(score).ids)
     low, high = pitch_bounds(score)
@@ -84,6 +139,7 @@ def test_the_range_of_shifts_is_the_largest_that_fits(pitches):
     assert list(range(lowest, highest + 1)) == fitting
 
 
-def test_drums_alone_are_not_shifted():
+@pytest.mark.parametrize("track", [{"drums": True}, {"program": 122}])
+def test_drums_and_noises_alone_are_not_shifted(track: dict):
     """Without pitches there is one key, the given one."""
-    assert VOCABULARY.shift_range(TOKENIZER.encode(score_of((0, 100, 38), drums=True)).ids) == (0, 0)
+    assert VOCABULARY.shift_range(TOKENIZER.encode(score_of((0, 100, 38), **track)).ids) == (0, 0)

@@ -1,6 +1,6 @@
 """Finding pieces that are the same music, transposed or not, so that they never straddle a split.
 
-A piece is fingerprinted by its melody: the highest note at each onset (drum keys when only drums play), as intervals
+A piece is fingerprinted by its melody: the highest note at each onset (drum keys and noises when only they play), as intervals
 between neighbours, which no transposition changes. Every run of `RUN` intervals is hashed and the `KEPT` smallest
 hashes are its sketch (bottom-k MinHash, Broder 1997). Two pieces whose sketches share `ALIKE` of their hashes are one cluster.
 Not found: the same work with its melody in another voice, or with other ornaments throughout.
@@ -11,6 +11,8 @@ from collections import defaultdict
 import numpy as np
 from symusic.core import ScoreTick
 
+from symbolic.midi.programs import is_pitched
+
 RUN = 8
 KEPT = 64
 ALIKE = 0.3
@@ -18,7 +20,7 @@ ALIKE = 0.3
 
 def melody_sketch(score: ScoreTick) -> np.ndarray:
     """The sketch of a score: at most `KEPT` sorted uint64 hashes; a single hash for 2 to `RUN` + 1 onsets, none for fewer."""
-    pitched = [t for t in score.tracks if not t.is_drum and len(t.notes)]
+    pitched = [t for t in score.tracks if is_pitched(t) and len(t.notes)]
     arrays = [t.notes.numpy() for t in pitched or [t for t in score.tracks if len(t.notes)]]
     if not arrays:
         return np.zeros(0, dtype=np.uint64)

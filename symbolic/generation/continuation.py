@@ -1,12 +1,13 @@
 """Continuing a score by a number of bars: seed in, longer score out.
 
 The seed's notes stay as they are, in ticks and tracks; the continuation begins at the bar line where the seed ends,
-keeps the seed's last meter, its tempo and its programs, and ends on a bar line.
+keeps the seed's last meter, its tempo and its programs, and ends on a bar line. In canonical key the model hears and
+writes C major or A minor, and what it wrote is moved back.
 """
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,26 @@ from symbolic.generation.constraints import Constraints, Ending
 from symbolic.generation.likeness import LikenessSettings, compasses, leanings, players
 from symbolic.generation.parts import add_notes
 from symbolic.generation.sampling import SamplingSettings, sample
+from symbolic.midi.keys import detect_key, key_name
 from symbolic.midi.meter import bar_starts, last_note_end
+from symbolic.midi.programs import UNPITCHED_PROGRAMS
 from symbolic.midi.reading import read
+from symbolic.midi.transposition import canonical_shift, pitch_bounds, transpose
 from symbolic.models.transformer_xl import TransformerXL
 from symbolic.tokenizers.automaton import DRUMS, TokenAutomaton
 from symbolic.tokenizers.remi import RemiTokenizer
 
 PROMPT_TOKENS = 4096
 MAX_BARS = 2000
+KEY_CHOICES = ("original", "canonical")
 
 
 @dataclass(frozen=True)
 class Prompt:
     """A seed ready to be continued.
 
-    `end` is the bar line in ticks of `seed` where new bars begin; `bars_per_bar` how many token bars make a bar of the seed.
+    `end` is the bar line in ticks of `seed` where new bars begin; `bars_per_bar` how many token bars make a bar of the seed;
+    `ids` stand `shift` semitones above `seed`, and so do the ids that continue them.
     """
 
     seed: ScoreTick
@@ -42,6 +48,7 @@ class Prompt:
     meter: int
     end: int
     bars_per_bar: int
+    shift: int = 0
 
 
 def continue_score(seed: Any, bars: int = 8, **options: Any) -> ScoreTick:
@@ -61,6 +68,7 @@ def continue_takes(
     likeness: float = 1.0,
     range_margin: int = 5,
     max_rest: int = 1,
+    key: str = "original",
     random_seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> list[ScoreTick]:
@@ -70,6 +78,7 @@ def continue_takes(
     bundled one), a bundled name or a folder. `likeness` leans towards the seed's key and registers (0: free);
     `range_margin` bounds each program to its compass in the seed, widened by so many semitones (127: free);
     `max_rest` is for how many bars an instrument that played at the seed's end may be silent.
+    `key` is the one the model works in: "original", or "canonical" for C major or A minor and the way back.
     The same `random_seed` gives the same notes; take k is drawn with random_seed + k.
     `progress` is called with the number of bars finished.
     Raises `InputError` for a seed that is no music, `UsageError` for impossible numbers.
@@ -78,6 +87,8 @@ def continue_takes(
         raise UsageError(f"bars is {bars}; a whole number from 1 to {MAX_BARS} is wanted")
     if not 1 <= takes <= 64:
         raise UsageError(f"takes is {takes}; a whole number from 1 to 64 is wanted")
+    if key not in KEY_CHOICES:
+        raise UsageError(f"key is {key!r}; {' or '.join(KEY_CHOICES)} is wanted")
     settings, near = SamplingSettings(temperature, top_p), LikenessSettings(likeness, range_margin, max_rest)
     name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
     network = model if isinstance(model, TransformerXL) else load_model(model)
@@ -88,9 +99,13 @@ def continue_takes(
             "give the model's own tokenizer"
         )
     prompt = prepare_prompt(read(seed), tokenizer)
+    found: dict[str, Any] = {"key": key}
+    if key == "canonical":
+        prompt, seed_key = in_canonical_key(prompt, tokenizer)
+        found |= {"seed_key": seed_key, "shift": prompt.shift}
     seeds = [random_seed + take for take in range(takes)]
     streams = continue_prompts([prompt] * len(seeds), bars, network, tokenizer, seeds, settings, near, progress)
-    origin = {"program": f"symbolic {symbolic.__version__}", "model": name, "bars": bars} | asdict(settings) | asdict(near)
+    origin = {"program": f"symbolic {symbolic.__version__}", "model": name, "bars": bars} | asdict(settings) | asdict(near) | found
     return [assemble(prompt, bars, ids, tokenizer, origin | {"random_seed": s}) for ids, s in zip(streams, seeds, strict=True)]
 
 
@@ -117,6 +132,16 @@ def prepare_prompt(seed: ScoreTick, tokenizer: RemiTokenizer) -> Prompt:
     )  # fmt: skip
 
 
+def in_canonical_key(prompt: Prompt, tokenizer: RemiTokenizer) -> tuple[Prompt, str]:
+    """The prompt moved to C major or A minor, and the name of the seed's key.
+
+    It stays where it is when the seed has no key ("none") or so wide a range that it cannot be moved.
+    """
+    key = detect_key(prompt.seed)
+    shift = canonical_shift(key, *pitch_bounds(prompt.seed)) if key else 0
+    return replace(prompt, ids=tokenizer.vocabulary.transpose_ids(prompt.ids, shift or 0), shift=shift or 0), key_name(key)
+
+
 def continue_prompts(
     prompts: Sequence[Prompt],
     bars: int,
@@ -136,8 +161,8 @@ def continue_prompts(
         heard = int((prompt.ids == vocabulary.bar).sum()) - 1
         programs = {DRUMS if track.is_drum else track.program for track in prompt.seed.tracks if len(track.notes)}
         ending = Ending(heard + bars * prompt.bars_per_bar)
-        compass = compasses(prompt.seed, likeness.range_margin)
-        leaning = leanings(prompt.seed, vocabulary, likeness.likeness)
+        compass = _moved(compasses(prompt.seed, likeness.range_margin), prompt.shift)
+        leaning = leanings(transpose(prompt.seed, prompt.shift), vocabulary, likeness.likeness)
         playing = players(prompt.seed, prompt.end)
         rules.append(Constraints(automaton, prompt.meter, programs, ending, compass, leaning, playing, likeness.max_rest))
     new = sample(model, vocabulary, [prompt.ids for prompt in prompts], rules, random_seeds, settings, progress)
@@ -146,7 +171,7 @@ def continue_prompts(
 
 def assemble(prompt: Prompt, bars: int, ids: np.ndarray, tokenizer: RemiTokenizer, origin: dict[str, Any]) -> ScoreTick:
     """The seed with the notes of `ids` after its end; where it came from is written into the score as text markers."""
-    new, seed = tokenizer.decode(ids), prompt.seed
+    new, seed = tokenizer.decode(tokenizer.vocabulary.transpose_ids(ids, -prompt.shift)), prompt.seed
     scale = seed.ticks_per_quarter / new.ticks_per_quarter
     notes: dict[int, list[NoteTick]] = {}
     for track in new.tracks:
@@ -161,6 +186,14 @@ def assemble(prompt: Prompt, bars: int, ids: np.ndarray, tokenizer: RemiTokenize
     longer.markers.append(TextMetaTick(prompt.end, f"continuation: {json.dumps(origin)}"))
     longer.markers.append(TextMetaTick(prompt.end + round(length), "end"))
     return longer
+
+
+def _moved(compass: dict[int, tuple[int, int]], shift: int) -> dict[int, tuple[int, int]]:
+    """Lowest and highest pitch of each program, `shift` semitones higher: what they allow can be moved back within 0..127."""
+    return {
+        program: bounds if program in UNPITCHED_PROGRAMS else (max(0, bounds[0] + shift), min(127, bounds[1] + shift))
+        for program, bounds in compass.items()
+    }
 
 
 def _shortened(ids: np.ndarray, bar: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from symusic.core import ScoreTick
 
 from symbolic.errors import UsageError
 from symbolic.midi.keys import pitch_class_durations
+from symbolic.midi.programs import UNPITCHED_PROGRAMS
 from symbolic.tokenizers.automaton import DRUMS
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 
@@ -67,9 +68,9 @@ def players(seed: ScoreTick, end: int) -> set[int]:
 def leanings(seed: ScoreTick, vocabulary: Vocabulary, strength: float) -> dict[int, np.ndarray]:
     """What is added to the logits of a program's pitches, for each program but drums: float64 (V,), 0 for other tokens.
 
-    strength × (log of how much of its pitch class the seed's last 64 quarters hold + log of how near it is to what the
-    program plays in the seed, a histogram smoothed over 4 semitones); what is common enough gets 0, so that the model
-    alone chooses among the notes of the key.
+    strength × (log of how much of its pitch class the seed's last 64 quarters hold, 0 for an unpitched program, + log of
+    how near it is to what the program plays in the seed, a histogram smoothed over 4 semitones); what is common enough
+    gets 0, so that the model alone chooses among the notes of the key.
     """
     start = max(0, seed.end() - LISTENED_QUARTERS * seed.ticks_per_quarter)
     heard = pitch_class_durations(seed.clip(start, seed.end(), clip_end=False) if start else seed)
@@ -80,6 +81,7 @@ def leanings(seed: ScoreTick, vocabulary: Vocabulary, strength: float) -> dict[i
     for program, played in pitches_by_program(seed).items():
         near = np.exp(-0.5 * ((pitches[:, None] - played[None]) / REGISTER_WIDTH) ** 2).sum(axis=1) + 1e-6
         result[program] = np.zeros(len(vocabulary))
-        common = np.minimum(share / COMMON_SHARE, 1)[pitches % 12] * np.minimum(near / near.max() / COMMON_REGISTER, 1)
+        in_key = 1.0 if program in UNPITCHED_PROGRAMS else np.minimum(share / COMMON_SHARE, 1)[pitches % 12]
+        common = in_key * np.minimum(near / near.max() / COMMON_REGISTER, 1)
         result[program][ids] = strength * np.log(common)
     return result

@@ -5,6 +5,8 @@ Drum names are those of the standard percussion key map, MIDI notes 35 to 81; ot
 Source: General MIDI System Level 1, MIDI Manufacturers Association, 1991.
 """
 
+from symusic.core import TrackTick
+
 PROGRAMS_PER_FAMILY = 8
 
 _FAMILIES: dict[str, str] = {
@@ -34,6 +36,12 @@ FAMILY_NAMES: tuple[str, ...] = tuple(_FAMILIES)
 PROGRAM_NAMES: tuple[str, ...] = tuple(name for names in _FAMILIES.values() for name in names.split(", "))
 """The 128 programs: `PROGRAM_NAMES[40]` is 'Violin'."""
 
+UNPITCHED_PROGRAMS = range(PROGRAM_NAMES.index("Reverse Cymbal"), 128)
+"""Reverse Cymbal and the sound effects: noises, which belong to no key and do not move when music is transposed.
+
+Timpani, Taiko Drum, Melodic Tom, Agogo and their kin move: scores tune them to the key.
+"""
+
 FIRST_DRUM_KEY = 35
 _DRUMS = (
     "Acoustic Bass Drum, Bass Drum 1, Side Stick, Acoustic Snare, Hand Clap, Electric Snare, Low Floor Tom, Closed Hi-hat, "
@@ -45,3 +53,8 @@ _DRUMS = (
 
 DRUM_NAMES: dict[int, str] = dict(enumerate(_DRUMS.split(", "), start=FIRST_DRUM_KEY))
 """Drum names by MIDI note, 35 to 81: `DRUM_NAMES[38]` is 'Acoustic Snare'."""
+
+
+def is_pitched(track: TrackTick) -> bool:
+    """Whether the notes of a track are pitches in a key: neither drums nor one of `UNPITCHED_PROGRAMS`."""
+    return not track.is_drum and track.program not in UNPITCHED_PROGRAMS

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from symbolic.midi.programs import UNPITCHED_PROGRAMS
+
 
 class TokenType(IntEnum):
     """The kinds of tokens, numbered as in `Vocabulary.types`."""
@@ -72,6 +74,8 @@ class Vocabulary:
         single = (TokenType.PAD, TokenType.BOS, TokenType.EOS, TokenType.BAR)
         self.pad, self.bos, self.eos, self.bar = (int(self.of_type(kind)[0]) for kind in single)
         self.max_beats = int(self.numerators.max())
+        self._unpitched = (self.types == TokenType.PROGRAM) & np.isin(self.values, UNPITCHED_PROGRAMS)
+        self._tables: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -81,22 +85,36 @@ class Vocabulary:
         return np.flatnonzero(self.types == kind)
 
     def transposition_table(self, semitones: int) -> np.ndarray:
-        """Id of every token moved by `semitones`, shape (V,); drums and all but pitches stay.
+        """Id of every token moved by `semitones`, shape (V,), read-only; drums and all but pitches stay.
 
         A pitch that would leave 0..127 maps to itself: ask `shift_range` first.
         Example: with semitones=2 the id of Pitch_60 becomes the id of Pitch_62, PitchDrum_38 stays.
         """
-        table = np.arange(len(self), dtype=np.int64)
-        pitches = self.of_type(TokenType.PITCH)
-        by_pitch = dict(zip(self.values[pitches].tolist(), pitches.tolist(), strict=True))
-        for id_ in pitches:
-            table[id_] = by_pitch.get(int(self.values[id_]) + semitones, id_)
-        return table
+        if semitones not in self._tables:
+            table = np.arange(len(self), dtype=np.int64)
+            pitches = self.of_type(TokenType.PITCH)
+            by_pitch = dict(zip(self.values[pitches].tolist(), pitches.tolist(), strict=True))
+            for id_ in pitches:
+                table[id_] = by_pitch.get(int(self.values[id_]) + semitones, id_)
+            table.flags.writeable = False
+            self._tables[semitones] = table
+        return self._tables[semitones]
+
+    def transpose_ids(self, ids: np.ndarray, semitones: int) -> np.ndarray:
+        """`ids` (T,) moved by `semitones`, in their own dtype: the table's ids, but pitches after an unpitched program stay.
+
+        The same as encoding the transposed score. A pitch at the very beginning, without its program, counts as pitched.
+        """
+        moved = self.transposition_table(semitones)[ids].astype(ids.dtype, copy=False)
+        noises = np.flatnonzero(self._unpitched[ids[:-1]]) + 1
+        moved[noises] = ids[noises]
+        return moved
 
     def shift_range(self, ids: np.ndarray, lowest: int = -5, highest: int = 6) -> tuple[int, int]:
-        """The transpositions within lowest..highest (one octave, all twelve keys) that keep every pitch of `ids` in 0..127."""
-        ids = np.asarray(ids, dtype=np.int64)
-        pitches = self.values[ids[self.types[ids] == TokenType.PITCH]]
+        """The transpositions within lowest..highest (one octave, all twelve keys) that keep every pitch they move in 0..127."""
+        moving = self.types[ids] == TokenType.PITCH
+        moving[1:] &= ~self._unpitched[ids[:-1]]
+        pitches = self.values[ids[moving]]
         if not len(pitches):
             return 0, 0
         return max(lowest, -int(pitches.min())), min(highest, 127 - int(pitches.max()))

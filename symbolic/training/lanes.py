@@ -65,7 +65,6 @@ class Lanes:
         self.rank, self.world = rank, world
         self.epoch, self.next_entry = 0, rank
         self._plans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._tables = {shift: corpus.tokenizer.vocabulary.transposition_table(shift) for shift in range(-5, 7)}
         self.lanes = [_Lane() for _ in range(lanes)]
 
     def __iter__(self) -> "Lanes":
@@ -155,5 +154,5 @@ class Lanes:
         ids = self.corpus.piece(int(entries[lane.entry])).astype(np.int64)
         if self.twelve_keys:
             low, high = vocabulary.shift_range(ids)
-            ids = self._tables[low + int(draws[lane.entry] * (high - low + 1))][ids]
+            ids = vocabulary.transpose_ids(ids, low + int(draws[lane.entry] * (high - low + 1)))
         lane.ids, lane.beats = ids, derive_beats(ids, vocabulary)
