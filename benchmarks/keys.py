@@ -21,9 +21,8 @@ from symusic.core import ScoreTick
 from tqdm import tqdm
 
 from symbolic.errors import InputError
-from symbolic.midi.folder import music_files
 from symbolic.midi.keys import Key, detect_key, key_correlations, key_name, pitch_class_durations
-from symbolic.midi.reading import read
+from symbolic.midi.reading import MIDI_SUFFIXES, read
 
 ROOT = Path(__file__).parent.parent
 REPEATS, WARM_UP = 10, 3
@@ -77,7 +76,7 @@ def compare_with_music21(folder: Path, count: int) -> None:
 def drawn(folder: Path, count: int) -> list[Path]:
     """`count` pieces with pitched notes, as evenly from the collections (first folders) as they have them."""
     by_collection: dict[str, list[Path]] = defaultdict(list)
-    for path in music_files(folder):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in MIDI_SUFFIXES):
         by_collection[path.relative_to(folder).parts[0]].append(path)
     generator = np.random.default_rng(0)
     queues = [[paths[i] for i in generator.permutation(len(paths))] for paths in by_collection.values()]
@@ -98,8 +97,11 @@ def drawn(folder: Path, count: int) -> list[Path]:
 
 def heard_by_music21(path: Path) -> tuple[Key, float, float]:
     """music21's key of a file, seconds for `analyze`, seconds for reading."""
+    import warnings
+
     from music21 import converter
 
+    warnings.simplefilter("ignore")  # instruments it does not know by name
     began = time.perf_counter()
     stream = converter.parse(path, format="midi", forceSource=True)
     heard = time.perf_counter()

@@ -11,7 +11,7 @@ from symbolic.settings import from_mapping, load_settings, to_mapping
 from symbolic.tokenizers.settings import TokenizerSettings
 from symbolic.training.settings import TrainingSettings
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CONFIGS = sorted(p for p in (Path(__file__).parents[1] / "configs").glob("*.yaml") if not p.name.startswith("tokenizer-"))
 
 
 @dataclass(frozen=True)
