@@ -14,8 +14,8 @@ from symusic.core import ScoreTick
 from tqdm import tqdm
 
 from symbolic.errors import InputError
-from symbolic.midi.folder import music_files
-from symbolic.midi.reading import read
+from symbolic.midi.folder import MusicFile, music_files
+from symbolic.midi.reading import read_bytes
 from symbolic.tokenizers.remi import RemiTokenizer
 
 TOLERANCE = 1 / 48 + 1e-9
@@ -50,17 +50,17 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=300, help="files of each collection, drawn at random")
     options = parser.parse_args()
     tokenizer, generator = RemiTokenizer(), np.random.default_rng(0)
-    by_collection: dict[str, list[Path]] = defaultdict(list)
-    for path in music_files(options.folder):
-        by_collection[path.relative_to(options.folder).parts[0]].append(path)
+    by_collection: dict[str, list[MusicFile]] = defaultdict(list)
+    for music in music_files(options.folder):
+        by_collection[music.name.partition("/")[0]].append(music)
     total: Counter[str] = Counter()
     print(f"{'collection':<24}{'notes':>10}{'kept %':>10}{'onset':>8}{'duration':>10}")
-    for name, paths in by_collection.items():
+    for name, pieces in by_collection.items():
         counts: Counter[str] = Counter()
-        chosen = sorted(generator.choice(len(paths), min(options.files, len(paths)), replace=False).tolist())
+        chosen = sorted(generator.choice(len(pieces), min(options.files, len(pieces)), replace=False).tolist())
         for index in tqdm(chosen, desc=name, disable=None, leave=False):
             try:
-                score = read(paths[index])
+                score = read_bytes(pieces[index].read(), pieces[index].name).score
             except InputError:
                 continue
             counts += kept_notes(score, tokenizer.decode(tokenizer.encode(score).ids))

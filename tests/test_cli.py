@@ -78,7 +78,7 @@ def bad_inputs(tmp_path: Path, seed_file: Path) -> dict[str, tuple[list[object],
     empty, text, cut, silent = (tmp_path / name for name in ("empty.mid", "text.mid", "cut.mid", "silent.mid"))
     empty.write_bytes(b"")
     text.write_text("this is no music\n")
-    cut.write_bytes(seed_file.read_bytes()[:40])
+    cut.write_bytes(seed_file.read_bytes()[:28])
     ScoreTick(480).dump_midi(silent)
     (tmp_path / "bare").mkdir()
     return {

@@ -28,7 +28,7 @@ def mixed_folder(tmp_path_factory, melody, drawn, folder_of):
     scores = {name: melody(drawn(n)) for n, name in enumerate(["a/one.mid", "a/deep/er/two.MID", "a/three.midi", "b/four.mid", "five.mid"])}
     folder = folder_of(tmp_path_factory.mktemp("mixed"), scores)
     (folder / "a/words.mid").write_text("this is no music")
-    (folder / "b/cut.mid").write_bytes((folder / "b/four.mid").read_bytes()[:40])
+    (folder / "b/cut.mid").write_bytes((folder / "b/four.mid").read_bytes()[:28])
     (folder / "b/empty.mid").write_bytes(b"")
     folder_of(folder, {"b/silent.mid": melody([])})
     (folder / "a/notes.txt").write_text("not looked at")

@@ -7,7 +7,6 @@ import fnmatch
 import hashlib
 import json
 import multiprocessing
-import os
 import re
 import signal
 from collections import Counter
@@ -25,10 +24,10 @@ from tqdm import tqdm
 from symbolic.corpus.duplicates import cluster, melody_sketch
 from symbolic.errors import InputError
 from symbolic.files import new_folder, refuse_existing
-from symbolic.midi.folder import music_files
+from symbolic.midi.folder import MusicFile, music_files
 from symbolic.midi.keys import detect_key, key_name
 from symbolic.midi.meter import last_note_end, meter_sections
-from symbolic.midi.reading import read
+from symbolic.midi.reading import contents, read_bytes
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
 from symbolic.tokenizers.vocabulary import TokenType
@@ -63,9 +62,8 @@ def tokenize_folder(
     refuse_existing(output, force)
     if output.exists() and not (output / "offsets.npy").is_file():
         raise InputError(f"{output}: --force replaces a dataset, and this is none (no offsets.npy in it); choose another -o")
-    paths = music_files(folder)
-    names = [_readable(path.relative_to(folder)) for path in paths]
-    wanted = [(p, n) for p, n in zip(paths, names, strict=True) if not any(fnmatch.fnmatch(n, pattern) for pattern in exclude)]
+    names = music_files(folder)
+    wanted = [(music, music.name) for music in names if not any(fnmatch.fnmatch(music.name, pattern) for pattern in exclude)]
     pieces: list[Piece] = []
     skipped: list[dict[str, str]] = []
     offsets = [0]
@@ -97,23 +95,24 @@ def tokenize_folder(
     return report
 
 
-def tokenize_file(path: Path, name: str, tokenizer: RemiTokenizer) -> Piece | dict[str, str]:
-    """The piece in the file at `path`, called `name` in its row; for a bad file its `path` and the `reason`."""
+def tokenize_file(source: Path | MusicFile, name: str, tokenizer: RemiTokenizer) -> Piece | dict[str, str]:
+    """The piece in a file, called `name` in its row; for a bad file its `path` and the `reason`."""
     try:
-        score = read(path)
+        data = source.read() if isinstance(source, MusicFile) else contents(source)
+        score = read_bytes(data, name).score
         ids = tokenizer.encode(score).ids
         vocabulary = tokenizer.vocabulary
         return Piece(
             np.concatenate([[vocabulary.bos], ids, [vocabulary.eos]]).astype(np.uint16),
             melody_sketch(score),
-            _row(path, name, score, ids, vocabulary.types[ids]),
+            _row(data, name, score, ids, vocabulary.types[ids]),
         )
     except Exception as error:  # one bad file must not stop a run of thousands: it is counted and named
-        reason = str(error).removeprefix(f"{path}: ") if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        reason = str(error).removeprefix(f"{name}: ") if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         return {"path": name, "reason": reason}
 
 
-def _outcomes(wanted: list[tuple[Path, str]], tokenizer: RemiTokenizer, workers: int) -> Iterator[Piece | dict[str, str]]:
+def _outcomes(wanted: list[tuple[MusicFile, str]], tokenizer: RemiTokenizer, workers: int) -> Iterator[Piece | dict[str, str]]:
     if workers <= 1:
         for path, name in wanted:
             yield tokenize_file(path, name, tokenizer)
@@ -138,21 +137,16 @@ def _start_worker(settings: TokenizerSettings) -> None:
     _worker_tokenizer = RemiTokenizer(settings)
 
 
-def _tokenize_one(task: tuple[Path, str]) -> Piece | dict[str, str]:
+def _tokenize_one(task: tuple[MusicFile, str]) -> Piece | dict[str, str]:
     return tokenize_file(*task, _worker_tokenizer)
 
 
-def _readable(path: Path) -> str:
-    """The path as text that every format can hold: a name in another encoding, b"caf\\xe9.mid", becomes "caf\\xe9.mid" spelt out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _row(path: Path, name: str, score: ScoreTick, ids: np.ndarray, types: np.ndarray) -> dict[str, Any]:
+def _row(data: bytes, name: str, score: ScoreTick, ids: np.ndarray, types: np.ndarray) -> dict[str, Any]:
     _, numerator, denominator = meter_sections(score)[0]
     return {
         "path": name,
         "collection": Path(name).parts[0] if len(Path(name).parts) > 1 else "",
-        "content": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "content": hashlib.sha256(data).hexdigest(),
         "tokens": len(ids) + 2,
         "notes": int((types == TokenType.VELOCITY).sum()),
         "bars": int((types == TokenType.BAR).sum()),

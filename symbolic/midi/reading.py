@@ -1,8 +1,13 @@
 """Reading what people hold in their hands into a `symusic.Score`, and writing it back.
 
-Times are ticks. What is no music is refused with one line that says why.
+Times are ticks. A file is what its bytes are, whatever its name: MIDI (also inside RIFF), MusicXML (also compressed), ABC, kern.
+Sound MIDI goes straight through symusic; what it refuses, or would read with notes missing, is repaired first, and the repairs are told.
+What is no music is refused with one line that says why.
 """
 
+import io
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,71 +15,188 @@ from symusic.core import ScoreQuarter, ScoreSecond, ScoreTick
 
 from symbolic.errors import InputError
 from symbolic.files import new_file
+from symbolic.midi.archive import Member, members, unpacked
+from symbolic.midi.formats import check_xml, decoded, format_of, inside_riff, is_macbinary
+from symbolic.midi.isolation import SECONDS, read_isolated
+from symbolic.midi.repair import repaired
+from symbolic.midi.soundness import begun_notes
+from symbolic.midi.tunebooks import tune_bytes, tunes
 
 if TYPE_CHECKING:
     import music21
     import pretty_midi
 
-MIDI_SUFFIXES = (".mid", ".midi")
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
+NOTATION_SUFFIXES = (".xml", ".musicxml", ".mxl", ".abc", ".krn")
+MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
+LARGEST_MEMBER = 64 * 2**20  # bytes of a score when it is unpacked
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A score, what its file was, and what was repaired in it, in plain phrases.
+
+    `format` is "midi", "riff midi", "musicxml", "compressed musicxml", "abc" or "kern".
+    """
+
+    score: ScoreTick
+    format: str
+    repairs: tuple[str, ...] = ()
 
 
 def read(
     source: "str | Path | bytes | ScoreTick | ScoreQuarter | ScoreSecond | pretty_midi.PrettyMIDI | music21.stream.Stream",
 ) -> ScoreTick:
-    """Read a MIDI file, its bytes, a `pretty_midi.PrettyMIDI` or a music21 stream.
+    """Read a file of any of the formats, its bytes, a `pretty_midi.PrettyMIDI` or a music21 stream.
 
     A `Score` in ticks is given back as it is, one in quarters or seconds is brought to ticks.
-    Raises `InputError` for a missing or empty file, a folder, text named .mid, a truncated file, and a file without notes.
+    Raises `InputError` for a missing or empty file, a folder, what is no music, and a file without notes.
     """
     if isinstance(source, ScoreTick):
         return source
     if isinstance(source, (ScoreQuarter, ScoreSecond)):
         return cast("ScoreTick", source.to("tick"))
     if isinstance(source, bytes):
-        return _parse(source, "these bytes")
+        return read_bytes(source, "these bytes").score
     if isinstance(source, (str, Path)):
-        return _parse(_contents(Path(source)), str(source))
-    return _parse(_midi_bytes_of(source), f"this {type(source).__name__}")
+        return read_bytes(contents(Path(source)), str(source)).score
+    return read_bytes(_midi_bytes_of(source), f"this {type(source).__name__}").score
+
+
+def read_bytes(data: bytes, name: str, seconds: float = SECONDS) -> Reading:
+    """The score in the bytes of a file, what the file is, and what had to be repaired.
+
+    `name` stands at the beginning of every message; MusicXML and ABC may take `seconds`.
+    Raises `InputError` for what is no music, cannot be repaired or has no notes in it.
+    """
+    try:
+        reading = _read(data, seconds)
+        if reading.score.note_num() == 0:
+            raise InputError("; ".join(["no notes in it", *reading.repairs]))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    return reading
 
 
 def write(score: ScoreTick, path: str | Path, force: bool = False) -> None:
-    """Write a score as a MIDI file, whole or not at all. Raises `InputError` when `path` exists, unless `force`."""
-    with new_file(Path(path), force) as temporary:
-        temporary.write_bytes(score.dumps_midi())
+    """Write a score, whole or not at all: MIDI, or MusicXML when `path` ends in .musicxml, .xml or .mxl.
+
+    Raises `InputError` when `path` exists, unless `force`.
+    """
+    path = Path(path)
+    if path.suffix.lower() in MUSICXML_SUFFIXES:
+        from symbolic.midi.musicxml import compressed, musicxml
+
+        content = musicxml(score, path.stem).encode()
+        content = compressed(content) if path.suffix.lower() == ".mxl" else content
+    else:
+        content = score.dumps_midi()
+    with new_file(path, force) as temporary:
+        temporary.write_bytes(content)
 
 
-def _contents(path: Path) -> bytes:
+def _read(data: bytes, seconds: float) -> Reading:
+    kind = format_of(data)
+    if kind == "midi":
+        return _midi(data, kind, [])
+    if kind == "riff midi":
+        inside, remarks = inside_riff(data)
+        return _midi(inside, kind, remarks)
+    if kind == "zip":
+        return _zip(data, seconds)
+    if kind == "musicxml":
+        check_xml(data)
+        return Reading(*_notation(decoded(data), kind, seconds))
+    if kind == "kern":
+        from symbolic.midi.kern import read_kern
+
+        score, remarks = read_kern(decoded(data))
+        return Reading(score, kind, tuple(remarks))
+    book = tunes(data)
+    remarks = [f"a book of {len(book)} tunes, the first is read"] if len(book) > 1 else []
+    score, kind, repairs = _notation(decoded(tune_bytes(data, book[0]) if book else data), kind, seconds)
+    return Reading(score, kind, (*remarks, *repairs))
+
+
+def _midi(data: bytes, kind: str, remarks: list[str]) -> Reading:
+    """symusic's score where the file is sound and none of its notes is lost; a repaired one otherwise."""
+    division = int.from_bytes(data[12:14])
+    reason = ""
+    if len(data) >= 14 and data[:8] == b"MThd\x00\x00\x00\x06" and int.from_bytes(data[8:10]) < 2 and 0 < division < 0x8000:
+        try:
+            score = ScoreTick.from_midi(data)
+        except Exception as error:  # symusic raises many types for malformed files
+            reason = str(error)
+        else:
+            if begun_notes(data) == score.note_num():
+                return Reading(score, kind, tuple(remarks))
+    if is_macbinary(data):
+        data, remarks = data[128:], [*remarks, "128 bytes of a MacBinary file before the header"]
+    mended, repairs = repaired(data)
+    try:
+        return Reading(ScoreTick.from_midi(mended), kind, (*remarks, *repairs))
+    except Exception as error:
+        raise InputError(f"this MIDI file is damaged ({len(data)} bytes; {reason or error})") from error
+
+
+def _notation(text: str, kind: str, seconds: float) -> tuple[ScoreTick, str, tuple[str, ...]]:
+    score, remarks = read_isolated(text, kind, seconds)
+    return score, kind, tuple(remarks)
+
+
+def _zip(data: bytes, seconds: float) -> Reading:
+    """Compressed MusicXML, or the one file of music in a zip archive."""
+    found = members(data)
+    score = musicxml_member(data, found)
+    if score is not None:
+        inside = unpacked(io.BytesIO(data), score, LARGEST_MEMBER)
+        check_xml(inside)
+        text, _, repairs = _notation(decoded(inside), "musicxml", seconds)
+        return Reading(text, "compressed musicxml", repairs)
+    suffixes = (*MIDI_SUFFIXES, *NOTATION_SUFFIXES)
+    music = [member for member in found if member.name.lower().endswith(suffixes) and not is_hidden(member.name)]
+    if len(music) != 1:
+        raise InputError(f"a zip archive with {len(music)} files of music in it; unpack it, or give it to symbolic tokenize as a folder")
+    inside = unpacked(io.BytesIO(data), music[0], LARGEST_MEMBER)
+    if format_of(inside) == "zip" and musicxml_member(inside, members(inside)) is None:
+        raise InputError("a zip archive inside a zip archive; unpack it first")
+    return _read(inside, seconds)
+
+
+def musicxml_member(data: bytes, found: list[Member]) -> Member | None:
+    """The score in compressed MusicXML, which its META-INF/container.xml names; None when this is another zip archive."""
+    by_name = {member.name: member for member in found}
+    container = by_name.get("META-INF/container.xml")
+    if container is None:
+        return None
+    listed = unpacked(io.BytesIO(data), container, 2**20)
+    named = re.search(rb"<(?:\w+:)?rootfile\b[^>]*\bfull-path\s*=\s*[\"']([^\"']+)", listed)
+    if named and decoded(named[1]) in by_name:
+        return by_name[decoded(named[1])]
+    others = [m for m in found if m.name.lower().endswith((".xml", ".musicxml")) and not m.name.startswith(("META-INF/", "__MACOSX/"))]
+    if not others:
+        raise InputError("compressed MusicXML without a score in it")
+    return others[0]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path such as `__MACOSX/._song.mid` is something that a system put there and no person."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file. Raises `InputError` when there are none to be had, naming its neighbours when it is missing."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        near = [p.name for p in sorted(path.parent.glob("*.mid"))[:3]] if path.parent.is_dir() else []
+        suffixes = (*MIDI_SUFFIXES, *NOTATION_SUFFIXES)
+        near = [p.name for p in sorted(path.parent.glob("*")) if p.suffix.lower() in suffixes][:3] if path.parent.is_dir() else []
         hint = f"; in that folder: {', '.join(near)}" if near else "; check the spelling"
         raise InputError(f"{path}: no such file{hint}") from error
     except IsADirectoryError as error:
-        raise InputError(f"{path}: this is a folder, a MIDI file is wanted") from error
+        raise InputError(f"{path}: this is a folder, a file of music is wanted") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _parse(data: bytes, name: str) -> ScoreTick:
-    if not data:
-        raise InputError(f"{name}: the file is empty (0 bytes)")
-    if data[:4] != b"MThd":
-        kind = "a RIFF file" if data[:4] == b"RIFF" else "text" if _looks_like_text(data) else "something else"
-        raise InputError(f"{name}: not a MIDI file: it begins with {data[:4]!r}, not b'MThd' ({kind}); MIDI files (.mid, .midi) are read")
-    try:
-        score = ScoreTick.from_midi(data)
-    except Exception as error:  # symusic raises many types for malformed files
-        raise InputError(f"{name}: this MIDI file is damaged or cut short ({len(data)} bytes read; {error})") from error
-    if score.ticks_per_quarter <= 0:
-        raise InputError(f"{name}: the header says {score.ticks_per_quarter} ticks per quarter note, so no time can be told")
-    if score.note_num() == 0:
-        raise InputError(f"{name}: no notes in it ({len(score.tracks)} tracks); a file cut short also looks like this")
-    return score
-
-
-def _looks_like_text(data: bytes) -> bool:
-    return all(byte in (9, 10, 13) or 32 <= byte < 127 or byte > 127 for byte in data[:256])
 
 
 def _midi_bytes_of(source: Any) -> bytes:

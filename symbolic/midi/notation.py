@@ -1,0 +1,255 @@
+"""MusicXML and ABC as a score, through music21: what is played, in the order in which it is played.
+
+Times inside are quarters. Kept: notes, ties, bars with their meters, keys, tempo marks, dynamics as velocities, programs,
+percussion; transposing instruments sound as they sound, repeats are unfolded, grace notes are thirty-seconds before the beat.
+Ornaments, lyrics and articulation are left out. Of a file with several pieces the first is read.
+music21 is slow and can be led astray by a file, so `symbolic.midi.reading` calls this in another process (`isolation`).
+"""
+
+import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from symusic.core import ScoreTick
+
+from symbolic.midi.bars import GRACE, VELOCITIES, Bar, Quarters, Sound, before, score_of_bars
+from symbolic.midi.seeds import DEFAULT_DYNAMIC
+from symbolic.midi.unfolding import Signs, playing_order
+
+DEFAULT_DRUM = 38  # a snare drum, for percussion that does not say what it is
+
+
+@dataclass
+class _State:
+    """What holds in a part from the last sign on."""
+
+    program: int = 0
+    percussion: bool = False
+    drum: int = DEFAULT_DRUM
+    semitones: int = 0
+    velocity: int = VELOCITIES[DEFAULT_DYNAMIC]
+
+
+def read_notation(text: str, kind: str) -> tuple[ScoreTick, list[str]]:
+    """The score in `text`, of kind "musicxml" or "abc", and plain phrases for what could not be taken as it is written.
+
+    Raises `InputError` without a name in front, or any of music21's exceptions.
+    """
+    parts, remarks = _parts(text, kind)
+    bars = _bars(parts, remarks)
+    order, remark = playing_order(_repeat_signs(parts[0], len(bars)))
+    if remark:
+        remarks.append(remark)
+    score, left_out = score_of_bars([bars[index] for index in order], [_name(part) for part in parts])
+    return score, remarks + left_out
+
+
+def _parts(text: str, kind: str) -> tuple[list[Any], list[str]]:
+    """music21's parts of the text; of a book of tunes those of the first."""
+    from music21 import abcFormat, stream
+    from music21.abcFormat import translate
+    from music21.musicxml import xmlToM21
+
+    remarks: list[str] = []
+    if kind == "musicxml":
+        importer = xmlToM21.MusicXMLImporter()
+        importer.xmlText = _partwise(text)
+        importer.parseXMLText()
+        score: Any = importer.stream
+    else:
+        score = translate.abcToStreamScore(abcFormat.ABCFile().readstr(text))
+    if isinstance(score, stream.Opus):
+        remarks.append(f"{len(score.scores)} pieces in one file, the first is read")
+        score = score.scores[0]
+    return list(score.parts) or [score], remarks
+
+
+def _partwise(text: str) -> str:
+    """MusicXML by parts; the other order, by bars, is turned around, as music21 reads only the first."""
+    root = ElementTree.fromstring(text)
+    if root.tag != "score-timewise":
+        return text
+    turned = ElementTree.Element("score-partwise", root.attrib)
+    parts: dict[str, ElementTree.Element] = {}
+    for child in root:
+        if child.tag != "measure":
+            turned.append(child)
+            continue
+        for part in child:
+            name = part.get("id", "")
+            measure = ElementTree.SubElement(parts.setdefault(name, ElementTree.Element("part", {"id": name})), "measure", child.attrib)
+            measure.extend(list(part))
+    turned.extend(parts.values())
+    return ElementTree.tostring(turned, encoding="unicode")
+
+
+def _name(part: Any) -> str:
+    return " ".join(str(part.partName or "").split())
+
+
+def _repeat_signs(part: Any, bars: int) -> list[Signs]:
+    """What stands at each bar of a part that says in which order they are played."""
+    from music21 import bar, repeat, spanner, stream
+
+    measures = list(part.getElementsByClass(stream.Measure))
+    signs = [Signs() for _ in range(max(len(measures), bars))]
+    places = {id(measure): index for index, measure in enumerate(measures)}
+    for index, measure in enumerate(measures):
+        for line in (measure.leftBarline, measure.rightBarline):
+            if isinstance(line, bar.Repeat) and line.direction == "start":
+                signs[index].repeat_start = True
+            elif isinstance(line, bar.Repeat):
+                signs[index].repeat_end = line.times or 2
+        for sign in measure.getElementsByClass(repeat.RepeatExpression):
+            signs[index].segno |= isinstance(sign, repeat.Segno)
+            signs[index].fine |= isinstance(sign, repeat.Fine)
+            signs[index].coda |= isinstance(sign, repeat.Coda)
+            signs[index].da_capo |= isinstance(sign, (repeat.DaCapo, repeat.DaCapoAlFine, repeat.DaCapoAlCoda))
+            signs[index].dal_segno |= isinstance(sign, (repeat.DalSegno, repeat.DalSegnoAlFine, repeat.DalSegnoAlCoda, repeat.AlSegno))
+    for bracket in part.recurse().getElementsByClass(spanner.RepeatBracket):
+        covered = sorted(places[id(measure)] for measure in bracket.getSpannedElements() if id(measure) in places)
+        for index in range(covered[0], covered[-1] + 1) if covered else ():
+            signs[index].endings = frozenset(number for number in bracket.numberRange if number > 0)
+    codas = [sign for sign in signs if sign.coda]
+    if len(codas) > 1:  # the first says where to leave, the last where to go
+        for sign in codas[:-1]:
+            sign.coda, sign.to_coda = False, True
+    return signs
+
+
+def _bars(parts: list[Any], remarks: list[str]) -> list[Bar]:
+    """The written bars. Parts with unequal numbers of bars are put together by count, the shorter ones resting at the end."""
+    from music21 import stream
+
+    measures = [list(part.getElementsByClass(stream.Measure)) or [part] for part in parts]
+    count = max(map(len, measures))
+    if min(map(len, measures)) < count:
+        remarks.append("the parts have unequal numbers of bars")
+    bars = [Bar([[] for _ in parts]) for _ in range(count)]
+    shared: dict[str, list[tuple[Quarters, int]]] = defaultdict(list)  # dynamics of all staves of one player
+    for part, own in zip(parts, measures, strict=True):
+        for measure in own:
+            shared[_player(part)] += [(measure.offset + offset, value) for offset, value in _dynamics(measure)]
+    for number, (part, own) in enumerate(zip(parts, measures, strict=True)):
+        marks = sorted(shared[_player(part)], key=lambda mark: mark[0])
+        state = _State(program=_named_program(part))
+        _apply_instruments(part, part, state)
+        for index, measure in enumerate(own):
+            bar = bars[index]
+            bar.length = max(bar.length, own[index + 1].offset - measure.offset if index + 1 < len(own) else measure.highestTime)
+            _signs(measure, bar, part)
+            bar.sounds[number] = list(_sounds(measure, part, state, marks))
+    meter = key = None
+    for bar in bars:
+        meter, key = bar.meter or meter, bar.key or key
+        bar.meter, bar.key = meter, key
+    return bars
+
+
+def _player(part: Any) -> str:
+    """One name for the staves of one player, whose dynamics are written once: "P1-Staff2" is "P1"."""
+    return str(part.id).rpartition("-Staff")[0] or str(part.id)
+
+
+def _signs(measure: Any, bar: Bar, part: Any) -> None:
+    """Meter, key and tempo of a bar, the first part that says something deciding."""
+    from music21 import key as keys
+    from music21 import meter, tempo
+
+    for element in measure.getElementsByClass((meter.TimeSignature, keys.KeySignature, tempo.MetronomeMark)):
+        if isinstance(element, keys.KeySignature):
+            fifths = element.sharps or 0
+            if bar.key is None and _sounds_as_written(part) and -7 <= fifths <= 7:
+                bar.key = (fifths, int(getattr(element, "mode", None) == "minor"))
+        elif isinstance(element, meter.TimeSignature):
+            if bar.meter is None and 0 < element.numerator < 256 and 0 < element.denominator <= 64:
+                bar.meter = (element.numerator, element.denominator)
+        else:
+            quarters = element.getQuarterBPM()
+            if quarters is not None and 4 <= quarters <= 2000 and all(offset != element.offset for offset, _ in bar.tempos):
+                bar.tempos.append((element.offset, float(quarters)))
+
+
+def _sounds_as_written(part: Any) -> bool:
+    return getattr(part, "atSoundingPitch", True) is not False
+
+
+def _dynamics(measure: Any) -> Iterator[tuple[Any, int]]:
+    from music21 import dynamics
+
+    for element in measure.getElementsByClass(dynamics.Dynamic):
+        if element.value in VELOCITIES:
+            yield element.offset, VELOCITIES[element.value]
+
+
+def _named_program(part: Any) -> int:
+    """The program that the part's name tells, in any of the languages that music21 knows; a piano otherwise."""
+    from music21 import instrument
+
+    for name in (part.partName, part.partAbbreviation):
+        if name:
+            try:
+                return int(instrument.fromString(str(name)).midiProgram or 0)
+            except Exception:  # no instrument of this name: several types are raised
+                continue
+    return 0
+
+
+def _apply_instruments(container: Any, part: Any, state: _State) -> None:
+    """What an instrument sign changes."""
+    from music21 import instrument
+
+    for element in container.getElementsByClass(instrument.Instrument):
+        state.percussion = element.midiChannel == 9 or isinstance(element, instrument.UnpitchedPercussion)
+        state.drum = getattr(element, "percMapPitch", None) or state.drum
+        if element.midiProgram is not None and 0 <= element.midiProgram <= 127:
+            state.program = element.midiProgram
+        transposition = None if _sounds_as_written(part) else element.transposition
+        state.semitones = int(transposition.semitones) if transposition is not None else 0
+
+
+def _sounds(measure: Any, part: Any, state: _State, marks: list[tuple[Quarters, int]]) -> Iterator[Sound]:
+    """The notes of one bar of one part, voice by voice; a run of grace notes ends where the note it belongs to begins."""
+    from music21 import stream
+
+    _apply_instruments(measure, part, state)
+    end = measure.offset + measure.highestTime
+    inside = [(time - measure.offset, velocity) for time, velocity in marks if measure.offset <= time < end]
+    at_bar_line = state.velocity
+    for voice in [measure, *measure.getElementsByClass(stream.Voice)]:
+        shift = 0 if voice is measure else voice.offset
+        graces: list[list[Sound]] = []
+        for element in voice.notes:
+            onset = shift + element.offset
+            state.velocity = next((velocity for time, velocity in reversed(inside) if time <= onset), at_bar_line)
+            sounds = list(_of_element(element, onset, state))
+            if element.duration.isGrace:
+                graces.append(sounds)
+            else:
+                yield from before(graces, onset)
+                graces = []
+                yield from sounds
+        yield from before(graces, shift + voice.highestTime)
+    state.velocity = inside[-1][1] if inside else at_bar_line
+
+
+def _of_element(element: Any, onset: Quarters, state: _State) -> Iterator[Sound]:
+    """Every pitch of a note or chord; nothing of a chord symbol."""
+    from music21 import chord, harmony, note
+
+    grace = bool(element.duration.isGrace)
+    if isinstance(element, harmony.Harmony) or (element.quarterLength <= 0 and not grace):
+        return
+    members: tuple[Any, ...] = element.notes if isinstance(element, chord.ChordBase) else (element,)
+    for member in members:
+        tie = member.tie or element.tie
+        kind = tie.type if tie is not None and not grace else ""
+        if isinstance(member, note.Unpitched):
+            pitch, program = int(getattr(member.storedInstrument, "percMapPitch", None) or state.drum), -1
+        else:
+            pitch, program = int(member.pitch.midi) + state.semitones, -1 if state.percussion else state.program
+        if 0 <= pitch <= 127:
+            duration = GRACE if grace else element.quarterLength
+            yield Sound(onset, duration, pitch, state.velocity, program, kind in ("start", "continue"), kind in ("stop", "continue"), grace)
