@@ -22,6 +22,7 @@ _HOMES = {
     "tokenize_folder": "symbolic.corpus.tokenizing",
     "train": "symbolic.training.loop",
     "evaluate": "symbolic.training.evaluation",
+    "inspect": "symbolic.corpus.inspection",
     "InputError": "symbolic.errors",
 }
 __all__ = [*_HOMES, "__version__"]

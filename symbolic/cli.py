@@ -143,6 +143,19 @@ def evaluate_command(options: argparse.Namespace) -> Outcome:
     return figures, [f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}" for key, value in figures.items()]
 
 
+def inspect_command(options: argparse.Namespace) -> Outcome:
+    """`symbolic inspect`: what is in one file, what its tokens lose, what looks wrong; on request its tokens."""
+    from symbolic.corpus.inspection import inspect, table, token_table
+    from symbolic.midi.seeds import list_seeds, load_seed
+
+    if options.tokens is not None and options.tokens < 1:
+        raise UsageError(f"--tokens {options.tokens}: a number from 1 is wanted, or none for the first 64")
+    bundled = options.file in list_seeds() and not Path(options.file).exists()
+    facts = inspect(load_seed(options.file) if bundled else options.file, options.settings, tokens=options.tokens or 0)
+    facts["file"] = options.file
+    return facts, [*table(facts), *(["", *token_table(facts["token_list"], facts["tokens"])] if options.tokens else [])]
+
+
 def _continue(
     seed: Any, name: str, targets: list[Path], bars: int, model: str | None, random_seed: int, sampling: dict[str, Any],
     *, wav: bool, plot: bool, force: bool,
@@ -308,6 +321,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN", help="leave out paths like this, such as '*Pachelbel*'; repeatable"
     )
+
+    sub = verb("inspect", inspect_command, "tell what is in one file, what its tokens lose and what looks wrong", force=False)
+    sub.add_argument("file", metavar="FILE", help="a score of any format that is read, or the name of a bundled seed (canon)")
+    sub.add_argument("--tokens", type=int, nargs="?", const=64, metavar="N", help="also show the first N tokens (64), with beats and notes")
+    sub.add_argument("--settings", metavar="YAML", help="tokenizer settings to look through; see configs/ (default: the bundled model's)")
 
     sub = verb("train", train_command, "train a model on a dataset", force=False)
     sub.add_argument("dataset", metavar="DATASET", help="made by symbolic tokenize")
