@@ -33,8 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"symbolic {options.command}: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print(f"symbolic {options.command}: interrupted, nothing half written", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(f"symbolic {options.command}: {interruption or 'interrupted, nothing half written'}", file=sys.stderr)
         return 130
     except MemoryError:
         print(f"symbolic {options.command}: not enough memory for this input; try a shorter file", file=sys.stderr)
@@ -100,9 +100,13 @@ def tokenize_command(options: argparse.Namespace) -> Outcome:
         raise UsageError(f"--workers {options.workers}: at least 1 is wanted")
     if not 0 <= options.held_out < 1:
         raise UsageError(f"--held-out {options.held_out}: a share from 0 up to 1 is wanted, such as 0.04")
+    for name in ("file_seconds", "file_megabytes"):
+        if not 0 < getattr(options, name) < 1e6:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(options, name):g}: a number above 0 is wanted, such as 30")
     report = tokenize_folder(
         options.folder, options.output, load_settings(TokenizerSettings, options.settings), workers=options.workers,
-        held_out=options.held_out, exclude=tuple(options.exclude), force=options.force,
+        held_out=options.held_out, exclude=tuple(options.exclude), file_seconds=options.file_seconds,
+        file_megabytes=options.file_megabytes, force=options.force,
     )  # fmt: skip
     alike = f"{report['pieces_in_duplicate_clusters']:,} pieces in {report['duplicate_clusters']:,} clusters"
     lines = [
@@ -112,7 +116,7 @@ def tokenize_command(options: argparse.Namespace) -> Outcome:
     ]
     if report["skipped"]:
         lines.append(f"skipped {report['skipped']:,}: " + "; ".join(f"{reason} ({n})" for reason, n in report["skip_reasons"].items()))
-        lines.append(f"which files and why: {Path(options.output) / 'report.json'}")
+    lines.append(f"report: {Path(options.output) / 'report.html'}; each file and why: {Path(options.output) / 'verdicts.jsonl'}")
     return report, lines
 
 
@@ -321,6 +325,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN", help="leave out paths like this, such as '*Pachelbel*'; repeatable"
     )
+    sub.add_argument("--file-seconds", type=float, default=30, metavar="S", help="a file that takes longer is skipped")
+    sub.add_argument("--file-megabytes", type=float, default=64, metavar="MB", help="a larger file is skipped")
 
     sub = verb("inspect", inspect_command, "tell what is in one file, what its tokens lose and what looks wrong", force=False)
     sub.add_argument("file", metavar="FILE", help="a score of any format that is read, or the name of a bundled seed (canon)")

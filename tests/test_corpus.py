@@ -1,25 +1,26 @@
 """A folder of music becomes a dataset: whole or not at all, the same by any number of workers, and without leaks between splits."""
 
-import glob
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
+from symusic import Note
 
 from symbolic.corpus.dataset import SPLITS, Corpus
+from symbolic.corpus.pieces import make_recorder, tokenize_file
 from symbolic.corpus.tokenizing import tokenize_folder
+from symbolic.corpus.workers import Failure, Limits, supervised
 from symbolic.errors import InputError
+from symbolic.midi.folder import MusicFile, music_files
 from symbolic.midi.transposition import transpose
 from symbolic.tokenizers.remi import RemiTokenizer
+from symbolic.tokenizers.settings import TokenizerSettings
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def mixed_folder(tmp_path_factory, melody, drawn, folder_of):
     scores = {name: melody(drawn(n)) for n, name in enumerate(["a/one.mid", "a/deep/er/two.MID", "a/three.midi", "b/four.mid", "five.mid"])}
     folder = folder_of(tmp_path_factory.mktemp("mixed"), scores)
     (folder / "a/words.mid").write_text("this is no music")
-    (folder / "b/cut.mid").write_bytes((folder / "b/four.mid").read_bytes()[:28])
+    (folder / "b/cut.mid").write_bytes((folder / "b/four.mid").read_bytes()[:10])
     (folder / "b/empty.mid").write_bytes(b"")
     folder_of(folder, {"b/silent.mid": melody([])})
     (folder / "a/notes.txt").write_text("not looked at")
@@ -37,9 +38,14 @@ def mixed_folder(tmp_path_factory, melody, drawn, folder_of):
 
 
 def contents(dataset: Path) -> tuple:
-    """All that a dataset says: ids, offsets, manifest, tokenizer and report."""
-    files = [(dataset / name).read_bytes() for name in ("ids.bin", "offsets.npy", "tokenizer.json", "report.json")]
-    return *files, *(path.read_bytes() for path in sorted((dataset / "manifest").glob("*.arrow"))), Corpus(dataset).rows
+    """All that a dataset says, file by file, and its manifest as it is read."""
+    return *((path.relative_to(dataset), path.read_bytes()) for path in sorted(dataset.rglob("*")) if path.is_file()), Corpus(dataset).rows
+
+
+def verdicts(dataset: Path) -> dict[str, dict]:
+    lines = [json.loads(line) for line in (dataset / "verdicts.jsonl").read_text().splitlines()]
+    assert len({verdict["path"] for verdict in lines}) == len(lines)
+    return {verdict["path"]: verdict for verdict in lines}
 
 
 def splits(dataset: Path) -> dict[str, str]:
@@ -52,13 +58,12 @@ def test_bad_files_are_skipped_counted_and_named(mixed_folder, tmp_path, coarse)
     report = tokenize_folder(mixed_folder, tmp_path / "out", coarse)
     assert report == json.loads((tmp_path / "out/report.json").read_text())
     assert (report["pieces"], report["skipped"], report["excluded"]) == (5, 4, 0)
+    assert report["skip_reasons"] == {"damaged": 1, "empty": 1, "no music": 1, "no notes": 1}
     reasons = {item["path"]: item["reason"] for item in report["skipped_files"]}
     assert set(reasons) == {"a/words.mid", "b/cut.mid", "b/empty.mid", "b/silent.mid"}
-    for name, word in [("a/words.mid", "(text)"), ("b/cut.mid", "cut short"), ("b/empty.mid", "0 bytes"), ("b/silent.mid", "no notes")]:
+    for name, word in [("a/words.mid", "(text)"), ("b/cut.mid", "10 bytes"), ("b/empty.mid", "0 bytes"), ("b/silent.mid", "no notes")]:
         assert word in reasons[name]
         assert str(mixed_folder) not in reasons[name]
-    assert sum(report["skip_reasons"].values()) == 4
-    assert report["skip_reasons"]["the file is empty"] == 1
     assert sorted(Corpus(tmp_path / "out").rows["path"]) == ["a/deep/er/two.MID", "a/one.mid", "a/three.midi", "b/four.mid", "five.mid"]
 
 
@@ -76,14 +81,14 @@ def test_the_dataset_holds_each_piece_between_bos_and_eos(mixed_folder, tmp_path
         assert corpus.rows["bars"][index] == 3
     assert corpus.rows["collection"] == [Path(name).parts[0] if "/" in name else "" for name in corpus.rows["path"]]
     assert report["notes"] == 5 * 24
-    assert report["tokens"] == len(corpus.ids)
+    assert report["tokens"] == len(corpus.ids) - 5 * 2  # BOS and EOS tell no music
     assert {name: numbers["pieces"] for name, numbers in report["collections"].items()} == {"": 1, "a": 3, "b": 1}
 
 
 def test_the_number_of_workers_changes_no_byte(mixed_folder, tmp_path, coarse):
-    """One worker and two give the same ids, offsets, manifest and report, byte by byte."""
+    """One worker and three give the same files, byte by byte."""
     tokenize_folder(mixed_folder, tmp_path / "one", coarse, workers=1)
-    tokenize_folder(mixed_folder, tmp_path / "two", coarse, workers=2)
+    tokenize_folder(mixed_folder, tmp_path / "two", coarse, workers=3)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
@@ -93,6 +98,7 @@ def test_excluded_files_are_left_out_and_counted(mixed_folder, tmp_path, coarse)
     assert sorted(splits(tmp_path / "out")) == ["b/four.mid", "five.mid"]
     assert report["excluded"] == 5
     assert [item["path"] for item in report["skipped_files"]] == ["b/cut.mid", "b/empty.mid"]
+    assert verdicts(tmp_path / "out")["b/silent.mid"]["reason"] == "left out by --exclude '*silent*'"
 
 
 def test_an_existing_output_is_refused_before_any_work(mixed_folder, tmp_path, coarse):
@@ -112,53 +118,109 @@ def test_an_existing_output_is_refused_before_any_work(mixed_folder, tmp_path, c
     assert len(Corpus(tmp_path / "set").rows["path"]) == 5
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupted_run_leaves_no_dataset(tmp_path, melody, drawn, folder_of, workers):
-    """Ctrl-C in the middle, with workers too: one line, exit status 130, no output and no partial folder."""
-    folder_of(tmp_path / "midi", {f"{n}.mid": melody(drawn(n, 1000)) for n in range(200)})
-    (tmp_path / "away").mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "symbolic",
-        "tokenize",
-        str(tmp_path / "midi"),
-        "-o",
-        str(tmp_path / "away/out"),
-        "--workers",
-        str(workers),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        while run.poll() is None and not any(os.path.getsize(path) for path in glob.glob(str(tmp_path / "away/.partial-*/ids.bin"))):
-            time.sleep(0.01)
-        run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=60)
-    assert (run.returncode, out) == (130, "")
-    assert err == "symbolic tokenize: interrupted, nothing half written\n"
-    assert list((tmp_path / "away").iterdir()) == []
+def test_every_file_found_has_a_verdict(families, tmp_path, coarse):
+    """Kept, skipped or excluded: one line each in the order of the listing, which repeats the manifest's cluster and split."""
+    shutil.copytree(families / "midi", tmp_path / "midi")
+    for name in ("x/bad.mid", "q.mid"):
+        (tmp_path / "midi" / name).write_bytes(b"MThd")
+    tokenize_folder(tmp_path / "midi", tmp_path / "out", coarse, exclude=("y/again-1*",))
+    found = verdicts(tmp_path / "out")
+    assert list(found) == sorted(path.relative_to(tmp_path / "midi").as_posix() for path in (tmp_path / "midi").rglob("*.mid"))
+    for name, verdict in found.items():
+        expected = "skipped" if name in ("x/bad.mid", "q.mid") else "excluded" if name.startswith("y/again-1") else "kept"
+        assert verdict["verdict"] == expected
+        assert (verdict["reason"] is None) == (verdict["kind"] is None) == (expected == "kept")
+        assert (verdict["facts"] is not None) == (expected == "kept")
+    rows = Corpus(tmp_path / "out").rows
+    kept = {name: verdict for name, verdict in found.items() if verdict["verdict"] == "kept"}
+    assert list(kept) == rows["path"]
+    for column in ("content", "cluster", "split"):
+        assert [verdict[column] for verdict in kept.values()] == rows[column]
 
 
-def test_a_killed_worker_ends_the_run_with_a_message(tmp_path, coarse, melody, drawn, folder_of):
-    """A worker that the system kills (out of memory) is told, with the file it was near; nobody waits for it for ever."""
-    folder_of(tmp_path / "midi", {f"{n}.mid": melody(drawn(n)) for n in range(40)})
-    done = threading.Event()
+def test_verdicts_say_how_pieces_repeat_each_other(tmp_path, melody, drawn, folder_of, coarse):
+    """The same file, the same notes in another file, a transposition, a variation; single chords and single notes too."""
+    tune, single = melody(drawn(1, 60)), melody([60])
+    renamed = melody(drawn(1, 60))
+    renamed.tracks[0].name = "another name"
+    varied = melody([*drawn(1, 60)[:50], *drawn(2, 10)])
+    scores = {"1.mid": tune, "2.mid": tune, "3.mid": renamed, "4.mid": transpose(tune, 5), "5.mid": varied, "6.mid": melody(drawn(3, 60))}
+    scores |= {"7.mid": single, "8.mid": transpose(single, 1)}
+    tokenize_folder(folder_of(tmp_path / "midi", scores), tmp_path / "out", coarse)
+    found = [verdict["relation"] for verdict in verdicts(tmp_path / "out").values()]
+    assert found == [None, "same bytes", "same notes", "transposed", "alike", None, None, "transposed"]
+    assert Corpus(tmp_path / "out").rows["cluster"] == [0, 0, 0, 0, 0, 5, 6, 6]
 
-    def kill():
-        while not done.is_set():
-            for child in multiprocessing.active_children():
-                os.kill(child.pid, signal.SIGKILL)
-                return
-            done.wait(0.005)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        with pytest.raises(InputError, match=r"\.mid: a worker was killed"):
-            tokenize_folder(tmp_path / "midi", tmp_path / "out", coarse, workers=2)
-    finally:
-        done.set()
-        killer.join()
-    assert [path.name for path in tmp_path.iterdir()] == ["midi"]
+@pytest.fixture(scope="module")
+def huge_file(tmp_path_factory) -> MusicFile:
+    """600,000 notes in 6 MB, sound but more than some bounds allow."""
+    notes = b"".join(bytes([0x81, 0x70, 0x90, 60 + n, 80, 0x81, 0x70, 0x80, 60 + n, 0]) for n in range(12)) * 50_000 + b"\0\xff\x2f\0"
+    header = b"MThd" + bytes([0, 0, 0, 6, 0, 0, 0, 1, 1, 0xE0]) + b"MTrk" + len(notes).to_bytes(4, "big")
+    folder = tmp_path_factory.mktemp("huge")
+    (folder / "huge.mid").write_bytes(header + notes)
+    return music_files(folder)[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind"), [(Limits(seconds=0.2, megabytes=4000), "too slow"), (Limits(seconds=60, megabytes=300), "out of memory")]
+)
+def test_a_real_file_beyond_the_bounds_is_a_verdict(huge_file, limits, kind):
+    """The reader at work, in native code or not, is ended at its time, and an allocation past the bound is told as such."""
+    ((_, outcome),) = supervised(make_recorder, (TokenizerSettings(max_bars=10**6), 64, 60), [huge_file], 1, limits)
+    assert isinstance(outcome, Failure)
+    assert outcome.kind == kind
+
+
+def test_a_file_that_is_too_large_is_not_read(huge_file, tmp_path, coarse, melody, drawn, folder_of):
+    """Beyond --file-megabytes nothing is read; the others are."""
+    folder = folder_of(tmp_path / "midi", {"a.mid": melody(drawn(1))})
+    shutil.copy(huge_file.path, folder / "huge.mid")
+    tokenize_folder(folder, tmp_path / "out", coarse, file_megabytes=2)
+    found = verdicts(tmp_path / "out")
+    assert (found["a.mid"]["verdict"], found["huge.mid"]["kind"], found["huge.mid"]["content"]) == ("kept", "too large", None)
+
+
+def test_a_small_file_with_one_huge_delta_is_refused(tmp_path, coarse, melody, drawn, folder_of):
+    """A rest of 268 million ticks does not become tokens of empty bars: the file is named as runaway."""
+    score = melody([60, 62])
+    score.tracks[0].notes.append(Note(2**28 - 1, 240, 64, 80))
+    tokenize_folder(folder_of(tmp_path / "midi", {"good.mid": melody(drawn(1)), "long.mid": score}), tmp_path / "out", coarse)
+    assert verdicts(tmp_path / "out")["long.mid"]["kind"] == "runaway"
+    assert len(Corpus(tmp_path / "out").ids) < 200
+
+
+def test_a_file_that_is_gone_or_locked_is_a_verdict(tmp_path, coarse, melody, drawn, folder_of):
+    """Deleted after the folder was listed, or never to be opened: named so, and no reason holds the path of this machine."""
+    folder = folder_of(tmp_path / "midi", {"a.mid": melody(drawn(1)), "b.mid": melody(drawn(2))})
+    files = music_files(folder)
+    (folder / "a.mid").unlink()
+    (folder / "b.mid").unlink()
+    (folder / "b.mid").mkdir()  # nobody, not even root, can read a folder as a file
+    outcomes = [tokenize_file(file, RemiTokenizer(coarse)) for file in files]
+    assert [outcome.failure.kind for outcome in outcomes] == ["disappeared", "unreadable"]
+    assert not any(str(tmp_path) in outcome.failure.reason for outcome in outcomes)
+
+
+def test_columns_of_the_manifest_are_read_when_they_are_asked_for(dataset):
+    """`rows` is a mapping of all columns, and holds lists of those that were asked for."""
+    rows = Corpus(dataset).rows
+    assert set(rows._lists) == {"split"}
+    table = datasets.load_from_disk(str(dataset / "manifest"))
+    assert dict(rows) == table.to_dict()
+    assert len(rows) == len(table.column_names)
+
+
+def test_the_manifest_is_what_datasets_writes(dataset, tmp_path):
+    """The table and its description, written row by row here, are those of `save_to_disk`; so filters and the Hub take it."""
+    table = datasets.load_from_disk(str(dataset / "manifest"))
+    table.save_to_disk(str(tmp_path / "manifest"))
+    again = datasets.load_from_disk(str(tmp_path / "manifest"))
+    assert again.features == table.features
+    assert again.to_dict() == table.to_dict()
+    for name in ("dataset_info.json", "state.json"):
+        ours, theirs = (json.loads((folder / "manifest" / name).read_text()) for folder in (dataset, tmp_path))
+        assert ours | {"_fingerprint": None} == theirs | {"_fingerprint": None}
 
 
 def test_nothing_readable_is_an_error(tmp_path, coarse):

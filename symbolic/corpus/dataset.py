@@ -5,9 +5,12 @@ DATASET/
   ids.bin          all pieces one after another, each BOS … EOS, uint16 little endian
   offsets.npy      int64, shape (pieces + 1,): piece i is ids[offsets[i]:offsets[i + 1]]
   tokenizer.json   the tokenizer's settings
-  report.json      what was read, skipped and why
+  verdicts.jsonl   one line a file found, in the order of the listing: kept, skipped or excluded, why, and what is in it
+  run.json         the options it was made with
+  report.json      what the files hold, which were skipped and why, in numbers; report.html the same as a page
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 
 
 class Corpus:
-    """An opened dataset. `ids` is the memory map; `rows` the manifest's columns as lists."""
+    """An opened dataset. `ids` is the memory map; `rows` the manifest's columns as lists, each read when it is first asked for."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -33,10 +36,11 @@ class Corpus:
         try:
             self.ids = np.memmap(self.folder / "ids.bin", dtype="<u2", mode="r")
             self.offsets = np.load(self.folder / "offsets.npy")
-            self.rows: dict[str, list[Any]] = datasets.load_from_disk(str(self.folder / "manifest")).to_dict()
+            self.rows = Columns(datasets.load_from_disk(str(self.folder / "manifest")))
+            pieces = len(self.rows["split"])
         except Exception as error:  # numpy, pyarrow and datasets raise many types for damaged files
             raise InputError(f"{folder}: the dataset is damaged ({type(error).__name__}: {error}); make it again") from error
-        tokens, pieces = len(self.ids), len(self.rows["path"])
+        tokens = len(self.ids)
         if tokens != self.offsets[-1] or pieces != len(self.offsets) - 1:
             raise InputError(
                 f"{folder}: ids.bin holds {tokens} tokens and the manifest {pieces} pieces, "
@@ -46,7 +50,7 @@ class Corpus:
     def require_tokenizer(self, tokenizer: RemiTokenizer, owner: str | Path) -> None:
         """Raise `InputError`, naming the settings that differ, unless the ids here are those of `tokenizer`, which belongs to `owner`."""
         mine, theirs = asdict(self.tokenizer.settings), asdict(tokenizer.settings)
-        names = [name for name in mine if mine[name] != theirs[name] and name != "max_bars"]  # it refuses files, and changes no id
+        names = [name for name in mine if mine[name] != theirs[name] and not name.startswith("max_")]  # bounds change no id
         if names:
             different = ", ".join(f"{name} is {mine[name]} in the dataset and {theirs[name]} in the model" for name in names)
             raise InputError(f"{self.folder}: not made with the tokenizer of {owner}: {different}; tokenize again with its settings")
@@ -62,3 +66,22 @@ class Corpus:
     def lengths(self) -> np.ndarray:
         """Tokens of every piece, int64."""
         return np.diff(self.offsets)
+
+
+class Columns(Mapping[str, list[Any]]):
+    """The columns of a `datasets` table by their names, as lists. Those never asked for stay on the disk."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self._lists: dict[str, list[Any]] = {}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._lists:
+            self._lists[name] = self._table[name][:]
+        return self._lists[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.column_names)
+
+    def __len__(self) -> int:
+        return len(self._table.column_names)

@@ -1,45 +1,44 @@
-"""A folder of music made into a dataset: every file read, tokenized and examined, bad ones named and counted.
+"""A folder of music made into a dataset: every file read, tokenized and examined by workers, every file with a verdict.
 
-The split is by cluster of like pieces (`duplicates`), drawn from the content hashes: it does not change when files move.
+What is done goes into a journal in a folder beside the output, `.partial-NAME`. A run that was ended, however that came,
+goes on from there, and its dataset is the same, byte for byte, as that of a run that was left alone.
+At the end of a run the disk holds everything twice.
 """
 
+import contextlib
+import errno
 import fnmatch
 import hashlib
+import importlib.metadata
 import json
-import multiprocessing
 import re
-import signal
-from collections import Counter
+import shutil
+import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from symusic.core import ScoreTick
 from tqdm import tqdm
 
-from symbolic.corpus.duplicates import cluster, melody_sketch
+from symbolic.corpus.assembly import write_dataset
+from symbolic.corpus.journal import IDENTITY, Journal
+from symbolic.corpus.pieces import Rejected, make_recorder, rejected_record, too_slow
+from symbolic.corpus.report import write_report
+from symbolic.corpus.workers import Failure, Limits, supervised
 from symbolic.errors import InputError
-from symbolic.files import new_folder, refuse_existing
+from symbolic.files import refuse_existing
 from symbolic.midi.folder import MusicFile, music_files
-from symbolic.midi.keys import detect_key, key_name
-from symbolic.midi.meter import last_note_end, meter_sections
-from symbolic.midi.reading import contents, read_bytes
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
-from symbolic.tokenizers.vocabulary import TokenType
 
-
-@dataclass
-class Piece:
-    """One tokenized file, as a worker hands it back."""
-
-    ids: np.ndarray
-    sketch: np.ndarray
-    row: dict[str, Any]
+FORMAT = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READERS = ("symbolic-xl", "symusic", "music21")  # what a file becomes may depend on their versions
+WORKER_MEGABYTES = 1024  # memory of a worker, at most: this, and so much for each megabyte of the largest file
+MEGABYTES_PER_MEGABYTE = 16
+GRACE_SECONDS = 1.0  # for readers that keep the time themselves to say so
 
 
 def tokenize_folder(
@@ -50,145 +49,186 @@ def tokenize_folder(
     workers: int = 1,
     held_out: float = 0.04,
     exclude: tuple[str, ...] = (),
+    file_seconds: float = 30.0,
+    file_megabytes: float = 64.0,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Tokenize every MIDI file below `folder` into the dataset `output`; gives the report.
+    """Tokenize all music below `folder` into the dataset `output`; gives the report.
 
     `held_out` is the share of pieces kept from training, half for validation and half for test.
-    `exclude` are patterns of paths below `folder` to leave out. A bad file is skipped, counted and named in the report.
-    Raises `InputError` when nothing could be read.
+    `exclude` are patterns of paths below `folder` to leave out. A file that is larger than `file_megabytes`, takes longer
+    than `file_seconds`, or is bad in any way, is skipped, counted and named; so is one at which a reader crashes.
+    An unfinished run for the same output goes on where it ended; with `force` also `output` itself is replaced.
+    Raises `InputError` when nothing could be read, or an unfinished run with other settings is in the way.
     """
-    folder, output = Path(folder), Path(output)
+    folder, output, settings = Path(folder), Path(output), settings or TokenizerSettings()
+    conditions = _conditions(settings, file_seconds, file_megabytes)
+    run = {"folder": str(folder.resolve()), "held_out": held_out, "exclude": list(exclude)} | conditions
+    workshop = Workshop(output)
+    if workshop.finished(run):
+        return json.loads((output / "report.json").read_text())
     refuse_existing(output, force)
     if output.exists() and not (output / "offsets.npy").is_file():
         raise InputError(f"{output}: --force replaces a dataset, and this is none (no offsets.npy in it); choose another -o")
-    names = music_files(folder)
-    wanted = [(music, music.name) for music in names if not any(fnmatch.fnmatch(music.name, pattern) for pattern in exclude)]
-    pieces: list[Piece] = []
-    skipped: list[dict[str, str]] = []
-    offsets = [0]
-    with new_folder(output, force) as partial:
-        tokenizer = RemiTokenizer(settings)
-        tokenizer.save(partial)
-        with (partial / "ids.bin").open("wb") as stream:
-            for outcome in tqdm(_outcomes(wanted, tokenizer, workers), total=len(wanted), desc="tokenize", unit="file", disable=None):
-                if isinstance(outcome, dict):
-                    skipped.append(outcome)
-                    continue
-                stream.write(outcome.ids.astype("<u2").tobytes())
-                offsets.append(offsets[-1] + len(outcome.ids))
-                outcome.ids = outcome.ids[:0]
-                pieces.append(outcome)
+    files = music_files(folder)
+    patterns = _excluding(files, exclude)
+    identities = np.array([_identity(file) for file in files], dtype=f"S{IDENTITY}")
+    wanted = np.array([pattern is None for pattern in patterns])
+    if not wanted.any():
+        raise InputError(f"{folder}: nothing is left of it: all {len(files)} are excluded")
+    with workshop.journal(conditions, force) as journal:
+        _tokenize_missing(journal, files, identities, wanted, settings, workers, file_megabytes, file_seconds)
+        dataset = workshop.fresh_dataset()
+        RemiTokenizer(settings).save(dataset)
+        _write_run(dataset, folder, run)
+        places = np.where(wanted, journal.places(identities), -1)
+        with tqdm(total=len(files), desc="write", unit="file", disable=None, leave=False) as bar:
+            names = [file.name for file in files]
+            pieces = write_dataset(dataset, names, places, patterns, journal, held_out, lambda: bar.update())
         if not pieces:
-            first = f"; the first, {skipped[0]['path']}: {skipped[0]['reason']}" if skipped else f": all {len(names)} are excluded"
-            raise InputError(f"{folder}: none of the {len(wanted)} files could be read{first}")
-        clusters = cluster([p.sketch for p in pieces], [p.row["content"] for p in pieces])
-        splits = _splits(clusters, [p.row["content"] for p in pieces], held_out)
-        rows = [p.row | {"cluster": int(c), "split": s} for p, c, s in zip(pieces, clusters, splits, strict=True)]
-        np.save(partial / "offsets.npy", np.array(offsets, dtype=np.int64))
-        import datasets
-
-        datasets.disable_progress_bars()
-        datasets.Dataset.from_list(rows).save_to_disk(str(partial / "manifest"))
-        report = _report(folder, rows, skipped, len(names) - len(wanted), len(tokenizer.vocabulary))
-        (partial / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+            first = json.loads(journal.read(int(places[wanted][0]), 0))["verdict"]
+            workshop.discard()
+            raise InputError(f"{folder}: none of the {wanted.sum()} files could be read; the first, {first['path']}: {first['reason']}")
+        report = write_report(dataset, folder)
+        workshop.publish(run)
     return report
 
 
-def tokenize_file(source: Path | MusicFile, name: str, tokenizer: RemiTokenizer) -> Piece | dict[str, str]:
-    """The piece in a file, called `name` in its row; for a bad file its `path` and the `reason`."""
-    try:
-        data = source.read() if isinstance(source, MusicFile) else contents(source)
-        score = read_bytes(data, name).score
-        ids = tokenizer.encode(score).ids
-        vocabulary = tokenizer.vocabulary
-        return Piece(
-            np.concatenate([[vocabulary.bos], ids, [vocabulary.eos]]).astype(np.uint16),
-            melody_sketch(score),
-            _row(data, name, score, ids, vocabulary.types[ids]),
-        )
-    except Exception as error:  # one bad file must not stop a run of thousands: it is counted and named
-        reason = str(error).removeprefix(f"{name}: ") if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        return {"path": name, "reason": reason}
+def _tokenize_missing(
+    journal: Journal, files: list[MusicFile], identities: np.ndarray, wanted: np.ndarray, settings: TokenizerSettings, workers: int,
+    megabytes: float, seconds: float,
+) -> None:  # fmt: skip
+    """Bring into the journal what is wanted and not in it."""
+    missing = np.flatnonzero(wanted & (journal.places(identities) < 0))
+    done = int(wanted.sum()) - len(missing)
+    if done < len(journal):
+        _tell(f"{len(journal) - done} files done before have changed since or are gone or excluded; {len(missing)} are left to do")
+    limits = Limits(GRACE_SECONDS + seconds, WORKER_MEGABYTES + round(MEGABYTES_PER_MEGABYTE * megabytes))
+    tasks = (files[index] for index in missing.tolist())
+    outcomes = supervised(make_recorder, (settings, megabytes, seconds), tasks, workers, limits)
+    with (
+        contextlib.closing(outcomes),
+        tqdm(total=int(wanted.sum()), initial=done, desc="tokenize", unit="file", disable=None, smoothing=0.05) as bar,
+    ):
+        for file, outcome in outcomes:
+            if isinstance(outcome, Failure):
+                failure = too_slow(seconds) if outcome.kind == "too slow" else outcome
+                outcome = rejected_record(Rejected(file.name, failure))
+            journal.append(_identity(file), outcome)
+            bar.update()
 
 
-def _outcomes(wanted: list[tuple[MusicFile, str]], tokenizer: RemiTokenizer, workers: int) -> Iterator[Piece | dict[str, str]]:
-    if workers <= 1:
-        for path, name in wanted:
-            yield tokenize_file(path, name, tokenizer)
-        return
-    done = 0
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (tokenizer.settings,)) as pool:
+class Workshop:
+    """The folder beside an output in which it is made. It stays when a run is ended, and is gone when the output is there."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.folder = output.parent / f".partial-{output.name}"
+        self._dataset, self._replaced, self._finished = (self.folder / name for name in ("dataset", "replaced", "finished.json"))
+
+    def finished(self, run: dict[str, Any]) -> bool:
+        """Whether this very run was ended just after its output was in its place; what it left is cleared away."""
+        with self._told():
+            if self._replaced.exists() and not self.output.exists():
+                self._replaced.replace(self.output)  # it was ended between the two renames
+            if not self._finished.exists() or self._dataset.exists() or not self.output.exists():
+                return False
+            same = json.loads(self._finished.read_text() or "{}") == run
+            self.discard()
+            return same
+
+    @contextlib.contextmanager
+    def journal(self, conditions: dict[str, Any], force: bool) -> Iterator[Journal]:
+        """The journal of the unfinished run, or a new one. Errors and Ctrl-C say what is done and how to go on.
+
+        One that was made under other conditions is thrown away with `force`, else refused.
+        """
+        with self._told():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                journal = Journal(self.folder / "journal", conditions)
+            except BlockingIOError:
+                raise InputError(f"{self.output}: another run is making it at this moment; wait for it, or choose another -o") from None
         try:
-            for outcome in pool.map(_tokenize_one, wanted, chunksize=8):
-                yield outcome
-                done += 1
-        except (BrokenProcessPool, OSError) as error:  # OSError: the worker died while it was being given work
-            cause = "a worker was killed at this file or soon after it (out of memory?)"
-            raise InputError(f"{wanted[done][1]}: {cause}; try fewer workers, or exclude the file") from error
+            with self._told(journal):
+                if journal.conditions != conditions:
+                    self._begin_anew(journal, conditions, force)
+                yield journal
+        finally:
+            if not len(journal):
+                self.discard()
+            journal.close()
+
+    def fresh_dataset(self) -> Path:
+        """An empty folder to write the dataset into."""
+        self._finished.unlink(missing_ok=True)
+        shutil.rmtree(self._dataset, ignore_errors=True)
+        self._dataset.mkdir()
+        return self._dataset
+
+    def publish(self, run: dict[str, Any]) -> None:
+        """Put the dataset in its place, as a whole, and clear away the rest."""
+        self._finished.write_text(json.dumps(run))
+        if self.output.exists() or self.output.is_symlink():
+            self.output.replace(self._replaced)
+        self._dataset.replace(self.output)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove all that is left of the run."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _begin_anew(self, journal: Journal, conditions: dict[str, Any], force: bool) -> None:
+        names = [name for name in conditions if conditions[name] != journal.conditions.get(name)]
+        changed = ", ".join(f"{name} was {journal.conditions.get(name)} and is {conditions[name]}" for name in names)
+        if not force:
+            choices = "give it the same to go on, or --force to begin anew, or choose another -o"
+            raise InputError(f"{self.output}: an unfinished run ({len(journal):,} files done) was made with others: {changed}; {choices}")
+        _tell(f"beginning anew: {changed}")
+        journal.clear(conditions)
+
+    @contextlib.contextmanager
+    def _told(self, journal: Journal | None = None) -> Iterator[None]:
+        """What stops a run, in one line, with what can be done."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(f"interrupted{_kept(journal) or ', nothing half written'}") from error
+        except OSError as error:
+            if error.errno in FULL:
+                raise InputError(f"{self.output}: the disk is full{_kept(journal)}; free some space, or choose another folder") from error
+            reason = error.strerror or error
+            raise InputError(f"{self.output}: cannot be written ({reason}){_kept(journal)}; choose another place with -o") from error
 
 
-_worker_tokenizer: RemiTokenizer
+def _kept(journal: Journal | None) -> str:
+    return f"; {len(journal):,} files are done, and the same command goes on from there" if journal else ""
 
 
-def _start_worker(settings: TokenizerSettings) -> None:
-    global _worker_tokenizer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
-    _worker_tokenizer = RemiTokenizer(settings)
+def _conditions(settings: TokenizerSettings, seconds: float, megabytes: float) -> dict[str, Any]:
+    """All that decides what a file becomes, besides the file."""
+    versions = {name: importlib.metadata.version(name) for name in READERS}
+    return json.loads(
+        json.dumps({"format": FORMAT, **versions, "file_seconds": float(seconds), "file_megabytes": float(megabytes), **asdict(settings)})
+    )
 
 
-def _tokenize_one(task: tuple[MusicFile, str]) -> Piece | dict[str, str]:
-    return tokenize_file(*task, _worker_tokenizer)
+def _excluding(files: list[MusicFile], patterns: tuple[str, ...]) -> list[str | None]:
+    """For each file the first pattern that excludes it."""
+    compiled = [(pattern, re.compile(fnmatch.translate(pattern))) for pattern in patterns]
+    return [next((pattern for pattern, expression in compiled if expression.match(file.name)), None) for file in files]
 
 
-def _row(data: bytes, name: str, score: ScoreTick, ids: np.ndarray, types: np.ndarray) -> dict[str, Any]:
-    _, numerator, denominator = meter_sections(score)[0]
-    return {
-        "path": name,
-        "collection": Path(name).parts[0] if len(Path(name).parts) > 1 else "",
-        "content": hashlib.sha256(data).hexdigest(),
-        "tokens": len(ids) + 2,
-        "notes": int((types == TokenType.VELOCITY).sum()),
-        "bars": int((types == TokenType.BAR).sum()),
-        "beats": last_note_end(score) / score.ticks_per_quarter,
-        "key": key_name(detect_key(score)),
-        "meter": f"{numerator}/{denominator}",
-        "programs": sorted({-1 if track.is_drum else track.program for track in score.tracks if len(track.notes)}),
-    }
+def _identity(file: MusicFile) -> bytes:
+    """What tells this file, as it is now, from all others of the folder."""
+    told = repr((file.name, file.member, file.size, file.stamp))
+    return hashlib.blake2b(told.encode(errors="backslashreplace"), digest_size=IDENTITY).digest()
 
 
-def _splits(clusters: np.ndarray, contents: list[str], held_out: float) -> list[str]:
-    """A split for each piece: that of its cluster, drawn by the smallest content hash among the members."""
-    smallest: dict[int, str] = {}
-    for number, content in zip(clusters.tolist(), contents, strict=True):
-        smallest[number] = min(content, smallest.get(number, content))
-    drawn = {number: int(hashlib.sha256(content.encode()).hexdigest()[:8], 16) / 2**32 for number, content in smallest.items()}
-    return [
-        "validation" if drawn[number] < held_out / 2 else "test" if drawn[number] < held_out else "train" for number in clusters.tolist()
-    ]
+def _write_run(dataset: Path, folder: Path, run: dict[str, Any]) -> None:
+    """How the dataset was made; the folder by its name alone, as it may lie elsewhere."""
+    (dataset / "run.json").write_text(json.dumps(run | {"folder": folder.resolve().name}, indent=2) + "\n")
 
 
-def _report(folder: Path, rows: list[dict[str, Any]], skipped: list[dict[str, str]], excluded: int, vocabulary_size: int) -> dict[str, Any]:
-    clusters = Counter(row["cluster"] for row in rows)
-    collections = sorted({row["collection"] for row in rows})
-    return {
-        "folder": folder.name,
-        "pieces": len(rows),
-        "skipped": len(skipped),
-        "excluded": excluded,
-        "tokens": sum(row["tokens"] for row in rows),
-        "notes": sum(row["notes"] for row in rows),
-        "bars": sum(row["bars"] for row in rows),
-        "vocabulary_size": vocabulary_size,
-        "splits": dict(Counter(row["split"] for row in rows)),
-        "duplicate_clusters": sum(count > 1 for count in clusters.values()),
-        "pieces_in_duplicate_clusters": sum(count for count in clusters.values() if count > 1),
-        "largest_cluster": max(clusters.values()),
-        "collections": {
-            name: {"pieces": sum(row["collection"] == name for row in rows)}
-            | {key: sum(row[key] for row in rows if row["collection"] == name) for key in ("notes", "tokens")}
-            for name in collections
-        },
-        "skip_reasons": dict(Counter(re.split("[(:]", item["reason"])[0].strip() for item in skipped)),
-        "skipped_files": skipped,
-    }
+def _tell(line: str) -> None:
+    tqdm.write(f"symbolic tokenize: {line}", file=sys.stderr)

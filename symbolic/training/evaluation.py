@@ -20,9 +20,9 @@ import torch
 from tqdm import tqdm
 
 from symbolic.corpus.dataset import SPLITS, Corpus
-from symbolic.corpus.tokenizing import tokenize_file
+from symbolic.corpus.pieces import Rejected, tokenize_file
 from symbolic.errors import InputError, UsageError
-from symbolic.midi.folder import music_files
+from symbolic.midi.folder import MusicFile, music_files
 from symbolic.models.transformer_xl import TransformerXL, load_weights
 from symbolic.models.variants import variant
 from symbolic.tokenizers.beats import derive_beats
@@ -229,11 +229,12 @@ def _split_of(dataset: Path, split: str, tokenizer: RemiTokenizer, owner: str) -
 def _pieces_of(source: Path, tokenizer: RemiTokenizer, progress: bool) -> tuple[list[np.ndarray], list[dict[str, str]]]:
     """Pieces of a MIDI file or of a folder of them, and the bad files with the reason."""
     archive = source.suffix.lower() == ".zip"
-    files = [source] if source.is_file() and not archive else music_files(source)
+    single = source.is_file() and not archive
+    files = [MusicFile(str(source), source, None, source.stat().st_size, source.stat().st_mtime_ns)] if single else music_files(source)
     bar = tqdm(files, desc="read", unit="file", disable=None if progress and len(files) > 1 else True)
-    outcomes = [tokenize_file(file, str(file) if isinstance(file, Path) else file.name, tokenizer) for file in bar]
-    skipped = [outcome for outcome in outcomes if isinstance(outcome, dict)]
-    pieces = [outcome.ids for outcome in outcomes if not isinstance(outcome, dict)]
+    outcomes = [tokenize_file(file, tokenizer) for file in bar]
+    skipped = [{"path": outcome.name, "reason": outcome.failure.reason} for outcome in outcomes if isinstance(outcome, Rejected)]
+    pieces = [outcome.ids for outcome in outcomes if not isinstance(outcome, Rejected)]
     if not pieces:
         raise InputError(f"{source}: none of the {len(files)} files could be read; the first, {skipped[0]['path']}: {skipped[0]['reason']}")
     return pieces, skipped
