@@ -14,7 +14,9 @@ from symusic import Note, Score, Tempo, TimeSignature, Track
 from symbolic.errors import InputError
 from symbolic.midi.meter import bar_starts, last_note_end, meter_sections
 from symbolic.midi.reading import read
-from symbolic.tokenizers.remi import RemiTokenizer, overlaps_apart
+from symbolic.tokenizers.decoder import part_tracks
+from symbolic.tokenizers.names import DRUMS
+from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
 from symbolic.tokenizers.vocabulary import TokenType
 
@@ -168,13 +170,12 @@ def test_a_score_in_quarters_or_seconds_gives_the_ids_of_its_ticks(unit):
 )
 def test_overlapping_notes_of_one_pitch_go_to_further_tracks(notes, parts):
     """No track has a pitch struck while it sounds; program, name and drum flag stay, no note is lost, no track is superfluous."""
-    for drums in (False, True):
-        track = Track("Viola", 0 if drums else 41, drums, [Note(onset, length, 60, 80) for onset, length in notes])
-        track.notes.append(Note(0, 9, 61, 80))
-        apart = overlaps_apart(track)
+    for program in (41, DRUMS):
+        struck = [*((onset, length, 60, 80) for onset, length in notes), (0, 9, 61, 80)]
+        apart = part_tracks(np.full(len(struck), program), np.array(struck).T)
         assert len(apart) == parts
-        assert {(t.name, t.program, t.is_drum) for t in apart} == {(track.name, track.program, track.is_drum)}
-        assert sorted(values(n) for t in apart for n in t.notes) == sorted(values(n) for n in track.notes)
+        assert {(t.name, t.program, t.is_drum) for t in apart} == {("Drums", 0, True) if program == DRUMS else ("Viola", 41, False)}
+        assert sorted(values(n) for t in apart for n in t.notes) == sorted(struck)
         for part in apart:
             for pitch in (60, 61):
                 same = sorted((n.time, n.end) for n in part.notes if n.pitch == pitch)

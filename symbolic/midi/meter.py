@@ -8,6 +8,7 @@ A score without a time signature is in 4/4.
 import itertools
 from collections.abc import Collection
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from symusic.core import ScoreTick, TimeSignatureTick
@@ -23,22 +24,27 @@ def ticks_per_bar(numerator: int, denominator: int, ticks_per_quarter: int) -> i
 
 def meter_sections(score: ScoreTick) -> list[tuple[int, int, int]]:
     """Time signatures as (start tick, numerator, denominator), sorted, the first at tick 0, impossible ones left out."""
-    found = {
-        max(0, signature.time): (signature.numerator, signature.denominator)
-        for signature in sorted(score.time_signatures, key=lambda signature: signature.time)
-        if signature.numerator > 0 and 0 < signature.denominator <= 64
-    }
+    signatures = sorted(((signature.time, signature.numerator, signature.denominator) for signature in score.time_signatures), key=_by_time)
+    found = {max(0, tick): (upper, lower) for tick, upper, lower in signatures if upper > 0 and 0 < lower <= 64}
     found.setdefault(0, DEFAULT_METER)
-    sections: list[tuple[int, int, int]] = []
-    for tick in sorted(found):
-        if not sections or sections[-1][1:] != found[tick]:
-            sections.append((tick, *found[tick]))
-    return sections
+    return without_repeats([(tick, *found[tick]) for tick in sorted(found)])
+
+
+def without_repeats(sections: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Sections by time, less those in the meter of the one before: 3/4, 3/4, 2/4 is 3/4, 2/4."""
+    kept = sections[:1]
+    kept.extend(section for last, section in itertools.pairwise(sections) if section[1:] != last[1:])
+    return kept
 
 
 def count_bars(score: ScoreTick, end: int | None = None) -> int:
     """Number of bars up to tick `end`, or to the end of the last note; by arithmetic, so that a runaway file costs nothing."""
-    return sum(len(starts) for starts in _section_bars(score, last_note_end(score) if end is None else end))
+    return count_section_bars(meter_sections(score), last_note_end(score) if end is None else end, score.ticks_per_quarter)
+
+
+def count_section_bars(sections: list[tuple[int, int, int]], end: int, ticks_per_quarter: int) -> int:
+    """`count_bars` for sections as `meter_sections` gives them."""
+    return sum(len(starts) for starts in _section_bars(sections, end, ticks_per_quarter))
 
 
 def bar_starts(score: ScoreTick) -> np.ndarray:
@@ -49,7 +55,8 @@ def bar_starts(score: ScoreTick) -> np.ndarray:
     """
     sections = meter_sections(score)
     end = last_note_end(score)
-    starts = list(itertools.islice(itertools.chain.from_iterable(_section_bars(score, end)), MAX_BARS))
+    bars = itertools.chain.from_iterable(_section_bars(sections, end, score.ticks_per_quarter))
+    starts = list(itertools.islice(bars, MAX_BARS))
     if not starts:
         return np.zeros(1, dtype=np.int64)
     _, numerator, denominator = [section for section in sections if section[0] <= starts[-1]][-1]
@@ -74,29 +81,35 @@ def complete_bars(score: ScoreTick, meters: Collection[tuple[int, int]]) -> list
     split into equal bars (7/1 as four of 7/4); one that cannot be said so (13/8) becomes the nearest.
     A rest of a bar that no meter can say (a thirty-second) is left to MidiTok, which delays the change to the next bar line.
     """
-    sections = meter_sections(score)
-    end = max(last_note_end(score), sections[-1][0] + 1)
-    tpq = score.ticks_per_quarter
-    signatures: list[TimeSignatureTick] = []
-    for (start, numerator, denominator), stop in zip(sections, [*(s[0] for s in sections[1:]), end], strict=True):
-        meter = _respelt(Fraction(numerator, denominator), (numerator, denominator), meters)
-        signatures.append(TimeSignatureTick(start, *meter))
-        length = ticks_per_bar(*meter, tpq)
+    sections = complete_sections(meter_sections(score), last_note_end(score), score.ticks_per_quarter, meters)
+    return [TimeSignatureTick(*section) for section in sections]
+
+
+def complete_sections(
+    sections: list[tuple[int, int, int]], end: int, ticks_per_quarter: int, meters: Collection[tuple[int, int]]
+) -> list[tuple[int, int, int]]:
+    """`complete_bars` for sections as `meter_sections` gives them, of music that ends at tick `end`."""
+    end = max(end, sections[-1][0] + 1)
+    complete: list[tuple[int, int, int]] = []
+    for index, (start, numerator, denominator) in enumerate(sections):
+        stop = sections[index + 1][0] if index + 1 < len(sections) else end
+        if (numerator, denominator) not in meters:
+            numerator, denominator = _respelt(Fraction(numerator, denominator), tuple(meters))
+        length = ticks_per_bar(numerator, denominator, ticks_per_quarter)
         rest = (stop - start) % length
-        filling = _filling(Fraction(rest, 4 * tpq), meters) if rest and stop != end else []
-        if filling and stop - start < length:
-            signatures.pop()
+        filling = _filling(Fraction(rest, 4 * ticks_per_quarter), tuple(meters)) if rest and stop != end else ()
+        if not filling or stop - start >= length:
+            complete.append((start, numerator, denominator))
         tick = stop - rest
         for short in filling:
-            signatures.append(TimeSignatureTick(tick, *short))
-            tick += ticks_per_bar(*short, tpq)
-    return signatures
+            complete.append((tick, *short))
+            tick += ticks_per_bar(*short, ticks_per_quarter)
+    return complete
 
 
-def _respelt(length: Fraction, meter: tuple[int, int] | None, meters: Collection[tuple[int, int]]) -> tuple[int, int]:
+@lru_cache(maxsize=4096)  # a file with many odd bars asks the same again and again, and the search for two bars is long
+def _respelt(length: Fraction, meters: tuple[tuple[int, int], ...]) -> tuple[int, int]:
     """A meter of `meters` with this bar length in whole notes, or an even part of it; the nearest length otherwise."""
-    if meter is not None and meter in meters:
-        return meter
     for parts in (1, 2, 3, 4):
         same = [m for m in meters if Fraction(*m) * parts == length]
         if same:
@@ -104,24 +117,32 @@ def _respelt(length: Fraction, meter: tuple[int, int] | None, meters: Collection
     return min(meters, key=lambda m: (abs(Fraction(*m) - length), m[1]))
 
 
-def _filling(length: Fraction, meters: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
+@lru_cache(maxsize=4096)
+def _filling(length: Fraction, meters: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     """One meter whose bars fill `length` (in whole notes), or two, the longer first; none when that cannot be.
 
     13/16 is a bar of 3/4 and one of 1/16; 15/16 is three bars of 5/16; 1/32 is none.
     """
-    single = _respelt(length, None, meters)
+    single = _respelt(length, meters)
     if length % Fraction(*single) == 0:
-        return [single]
-    pairs = [(first, second) for first in meters for second in meters if Fraction(*first) + Fraction(*second) == length]
-    return list(max(pairs, key=lambda pair: (Fraction(*pair[0]), -pair[0][1], -pair[1][1]), default=()))
+        return (single,)
+    lengths = [(Fraction(*meter), meter) for meter in meters]
+    of_length: dict[Fraction, list[tuple[int, int]]] = {}
+    for whole, meter in lengths:
+        of_length.setdefault(whole, []).append(meter)
+    pairs = [(first, second) for whole, first in lengths for second in of_length.get(length - whole, ())]
+    return max(pairs, key=lambda pair: (Fraction(*pair[0]), -pair[0][1], -pair[1][1]), default=())
 
 
-def _section_bars(score: ScoreTick, end: int) -> list[range]:
+def _by_time(section: tuple[int, int, int]) -> int:
+    return section[0]
+
+
+def _section_bars(sections: list[tuple[int, int, int]], end: int, ticks_per_quarter: int) -> list[range]:
     """For each meter section the ticks of its bar lines before `end`, as ranges."""
-    sections = meter_sections(score)
     stops = [*(section[0] for section in sections[1:]), end]
     return [
-        range(start, min(stop, end), ticks_per_bar(numerator, denominator, score.ticks_per_quarter))
+        range(start, min(stop, end), ticks_per_bar(numerator, denominator, ticks_per_quarter))
         for (start, numerator, denominator), stop in zip(sections, stops, strict=True)
         if start < min(stop, end)
     ]

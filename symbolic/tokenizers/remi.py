@@ -1,38 +1,30 @@
-"""REMI tokens, by MidiTok: Bar, TimeSig, Position, Tempo, Program, Pitch, Velocity, Duration, all tracks in one stream.
+"""REMI tokens: Bar, TimeSig, Position, Tempo, Program, Pitch, Velocity, Duration, all tracks in one stream.
 
-Source: Huang and Yang, "Pop Music Transformer" (2020), extended to many tracks and meters as in FIGARO (2022);
-MidiTok's `REMI` makes the ids.
-Added here: complete bars before encoding (pickups, meter changes inside a bar), a canonical order of tracks, bounds on
+Source: Huang and Yang, "Pop Music Transformer" (2020), extended to many tracks and meters as in FIGARO (2022).
+Names, ids and their meaning are those of MidiTok's `REMI` (`reference.py`); the arrays here give the same ids, faster.
+Added: complete bars before encoding (pickups, meter changes inside a bar), one order for the notes of an onset, bounds on
 runaway files, beats for every token, the transposition table. It does not keep: pedal, bends, controllers, lyrics, track names.
 """
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from symusic.core import (
-    NoteTick,
-    NoteTickList,
-    ScoreTick,
-    TempoTick,
-    TempoTickList,
-    TimeSignatureTickList,
-    TrackTick,
-    TrackTickList,
-)
+from symusic.core import ScoreTick
 
 from symbolic.errors import InputError
-from symbolic.midi.meter import complete_bars, count_bars, last_note_end
 from symbolic.tokenizers.beats import derive_beats
-from symbolic.tokenizers.order import ordered_notes
+from symbolic.tokenizers.decoder import Decoder
+from symbolic.tokenizers.encoder import Encoder
+from symbolic.tokenizers.names import meters, token_names
+from symbolic.tokenizers.preparation import prepare_score
 from symbolic.tokenizers.settings import TokenizerSettings
-from symbolic.tokenizers.vocabulary import Vocabulary
+from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 
 SETTINGS_FILE = "tokenizer.json"
 FORMAT = 1
-DEFAULT_TEMPO = 120.0  # MIDI's own, in quarter notes a minute
+LARGEST_VOCABULARY = 2**16  # ids are uint16
 
 
 @dataclass(frozen=True)
@@ -48,64 +40,43 @@ class RemiTokenizer:
 
     def __init__(self, settings: TokenizerSettings | None = None) -> None:
         self.settings = settings or TokenizerSettings()
-        self._remi = _miditok_remi(self.settings)
-        names = sorted(self._remi.vocab, key=self._remi.vocab.__getitem__)
+        names = token_names(self.settings)
+        if len(names) > LARGEST_VOCABULARY:
+            raise InputError(
+                f"these settings make {len(names)} tokens, more than {LARGEST_VOCABULARY}: coarsen positions_per_beat or durations"
+            )
         self.vocabulary = Vocabulary(names, self.settings.positions_per_beat)
-        self.meters = frozenset(self._remi.time_signatures)
+        self.meters = frozenset(meters(self.settings))
+        self._encoder = Encoder(self.vocabulary, self.settings)
+        self._decoder = Decoder(self.vocabulary, self.settings)
 
     def encode(self, score: ScoreTick) -> Encoding:
-        """Tokens of a score with their beats.
+        """Tokens of a score with their beats; the ids are uint16.
 
-        Raises `InputError` when the score has more bars than the settings allow.
+        Raises `InputError` for what `prepare` refuses.
         """
-        ids = np.asarray(self._remi.encode(self.prepare(score), encode_ids=False).ids, dtype=np.uint16)
-        ids = ordered_notes(ids, self.vocabulary)
+        ids = self._encoder.encode(prepare_score(score, self.settings, self.meters))
         return Encoding(ids, derive_beats(ids, self.vocabulary))
 
     def decode(self, ids: np.ndarray) -> ScoreTick:
         """The score that `ids` stand for, one track a program; PAD, BOS and EOS are passed over.
 
-        Notes of one pitch that overlap go to further tracks of the same program, see `overlaps_apart`.
+        Notes of one pitch that overlap go to further tracks of the same program, see `part_tracks`.
         Raises `InputError` for an unknown id.
         """
         ids = np.asarray(ids, dtype=np.int64)
         unknown = ids[(ids < 0) | (ids >= len(self.vocabulary))]
         if len(unknown):
             raise InputError(f"token id {unknown[0]} is not in the vocabulary 0..{len(self.vocabulary) - 1}")
-        special = np.isin(ids, [self.vocabulary.pad, self.vocabulary.bos, self.vocabulary.eos])
-        if not len(ids[~special]):
-            return ScoreTick(self._remi.time_division)
-        score = self._remi.decode(ids[~special].tolist())
-        score.tracks = [part for track in score.tracks for part in overlaps_apart(track)]
-        return score
+        return self._decoder.decode(ids[self.vocabulary.types[ids] > TokenType.EOS])
 
     def prepare(self, score: ScoreTick) -> ScoreTick:
-        """The score as it is given to MidiTok: complete bars, everything by time, tracks ordered by program, drums last.
+        """The score as it is told: complete bars, one track a program, notes by time, drums last; nothing of it is rounded.
 
-        Raises `InputError` for a score without time, with notes before its beginning, or with more bars than the settings allow.
+        Raises `InputError` for a score without time, with notes before its beginning, or with more bars, or more bars
+        without a note, than the settings allow.
         """
-        if score.ticks_per_quarter <= 0:
-            raise InputError(f"a score of {score.ticks_per_quarter} ticks per quarter note has no time to be told")
-        prepared = score.copy() if isinstance(score, ScoreTick) else score.to("tick")
-        for track in prepared.tracks:
-            for unused in (track.controls, track.pitch_bends, track.pedals, track.lyrics):
-                unused.clear()
-            times = track.notes.numpy()["time"]
-            if len(times) and times.min() < 0:
-                raise InputError(f"a note begins at tick {times.min()}, before the beginning: its delta times are broken")
-            if (np.diff(times) < 0).any():
-                track.notes = NoteTickList(sorted(track.notes, key=lambda note: note.time))
-        tempos = sorted(prepared.tempos, key=lambda tempo: tempo.time)
-        prepared.tempos = TempoTickList(tempos if tempos and tempos[0].time <= 0 else [TempoTick(0, DEFAULT_TEMPO), *tempos])
-        prepared.time_signatures = TimeSignatureTickList(complete_bars(prepared, self.meters))
-        # Empty bars are written up to the last tempo and meter too.
-        last = max(last_note_end(prepared), *(event.time + 1 for event in (*prepared.tempos, *prepared.time_signatures)))
-        bars = count_bars(prepared, last)
-        if bars > self.settings.max_bars:
-            limit = self.settings.max_bars
-            raise InputError(f"{bars} bars are more than {limit}: a broken tempo or delta time, or raise max_bars in the settings")
-        prepared.tracks = TrackTickList(sorted(prepared.tracks, key=lambda track: (track.is_drum, track.program)))
-        return prepared
+        return prepare_score(score, self.settings, self.meters).score()
 
     def save(self, folder: str | Path) -> None:
         """Write the settings into `folder` as one small JSON file; the ids follow from them."""
@@ -136,66 +107,3 @@ class RemiTokenizer:
                 f"this one writes format {FORMAT}, {len(tokenizer.vocabulary)} tokens)"
             )
         return tokenizer
-
-
-def overlaps_apart(track: TrackTick) -> list[TrackTick]:
-    """The notes of `track` by time, on as many tracks as it takes that no pitch is struck while it sounds.
-
-    A MIDI file says that a pitch stops, not which of its notes: readers stop the earliest, or all.
-    Example: C4 from beat 0 to 4 and C4 from 1 to 2 give two tracks, because read back from one they would be 0 to 2 and 1 to 4.
-    """
-    parts: list[list[NoteTick]] = [[]]
-    ends: list[dict[int, int]] = [{}]
-    for note in sorted(track.notes, key=lambda note: note.time):
-        free = next((index for index, end in enumerate(ends) if end.get(note.pitch, 0) <= note.time), len(parts))
-        if free == len(parts):
-            parts.append([])
-            ends.append({})
-        parts[free].append(note)
-        ends[free][note.pitch] = note.end
-    apart = [TrackTick(track.name, track.program, track.is_drum) for _ in parts]
-    for part, notes in zip(apart, parts, strict=True):
-        part.notes = NoteTickList(notes)
-    return apart
-
-
-def _miditok_remi(settings: TokenizerSettings):  # type: ignore[no-untyped-def]  # MidiTok is imported late
-    """MidiTok's REMI with every option that matters spelt out."""
-    # MidiTok imports its torch datasets when torch is installed; we use none of them, and tokenizing must not load torch.
-    blocked = "miditok.pytorch_data"
-    if blocked not in sys.modules:
-        sys.modules[blocked] = None  # type: ignore[assignment]
-    from miditok import REMI, TokenizerConfig
-
-    if sys.modules[blocked] is None:
-        del sys.modules[blocked]  # whoever wants the datasets can import them
-
-    edges = [0, *(beats for beats, _ in settings.duration_grid)]
-    return REMI(
-        TokenizerConfig(
-            pitch_range=(0, 127),
-            beat_res={(low, high): resolution for low, (high, resolution) in zip(edges, settings.duration_grid, strict=False)},
-            num_velocities=settings.velocities,
-            special_tokens=["PAD", "BOS", "EOS"],
-            use_velocities=True,
-            use_chords=False,
-            use_rests=False,
-            use_tempos=True,
-            use_time_signatures=True,
-            use_sustain_pedals=False,
-            use_pitch_bends=False,
-            use_programs=True,
-            one_token_stream_for_programs=True,
-            program_changes=False,
-            programs=list(range(-1, 128)),
-            use_pitchdrum_tokens=True,
-            drums_pitch_range=(0, 127),
-            num_tempos=settings.tempos,
-            tempo_range=settings.tempo_range,
-            log_tempos=True,
-            time_signature_range={denominator: list(range(1, top + 1)) for denominator, top in settings.meters.items()},
-            remove_duplicated_notes=False,
-            delete_equal_successive_tempo_changes=True,
-            delete_equal_successive_time_sig_changes=True,
-        )
-    )

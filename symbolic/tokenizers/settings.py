@@ -23,6 +23,8 @@ class TokenizerSettings:
     """For each denominator, the largest numerator: 2: 6 stands for 1/2 to 6/2."""
     max_bars: int = 20_000
     """A file with more bars is refused: such files are broken, and would become millions of tokens."""
+    max_empty_bars: int = 1_000
+    """So many bars more than notes are refused: a broken delta time makes a rest of thousands. Real parts have rested for 250."""
 
     def __post_init__(self) -> None:
         """Raises `InputError` for values that do not fit together, naming both."""
@@ -43,5 +45,13 @@ class TokenizerSettings:
             raise InputError(f"velocities ({self.velocities}) must be from 1 to 127")
         if self.tempos < 1 or not 0 < self.tempo_range[0] < self.tempo_range[1]:
             raise InputError(f"tempos ({self.tempos}) must be at least 1, and tempo_range {self.tempo_range} ascend from above 0")
+        longest = min(self.meters)
+        if self.positions_per_beat * longest % 4:
+            raise InputError(
+                f"positions_per_beat ({self.positions_per_beat}) must be a multiple of {4 // longest} for meters over {longest}: "
+                "their beats hold several quarter notes, with a whole number of positions each; or leave these meters out"
+            )
         if self.max_bars < 1:
             raise InputError(f"max_bars ({self.max_bars}) must be at least 1")
+        if self.max_empty_bars < 0:
+            raise InputError(f"max_empty_bars ({self.max_empty_bars}) must be at least 0")
