@@ -122,29 +122,33 @@ def tokenize_command(options: argparse.Namespace) -> Outcome:
 
 def train_command(options: argparse.Namespace) -> Outcome:
     """`symbolic train`: a model from a dataset; with `accelerate launch -m symbolic train …` on several processes."""
-    from symbolic.settings import load_settings
     from symbolic.training.loop import train
-    from symbolic.training.settings import TrainingSettings
 
-    path = options.settings
-    if options.resume and path is None and (Path(options.output) / "settings.yaml").is_file():
-        path = str(Path(options.output) / "settings.yaml")
-    settings = load_settings(TrainingSettings, path)
-    figures = train(options.dataset, options.output, settings, resume=options.resume)
-    lines = [f"{options.output}: {settings.steps:,} steps done; loss.png shows the curve, best/ and last/ are models"]
-    if figures:
-        lines.append(f"held-out: {figures['nats_per_note']:.3f} nats per note")
+    figures = train(options.dataset, options.output, options.settings, from_model=options.from_model, resume=options.resume)
+    lines = [f"{options.output}: {figures['steps']:,} steps done; loss.png shows the curve, best/ and last/ are models"]
+    if "before_nats_per_note" in figures:
+        before, best = figures["before_nats_per_note"], figures["best_nats_per_note"]
+        lines.append(
+            f"held-out: {before:.3f} nats per note before, {best:.3f} ({best / before - 1:+.1%}) at best, at step {figures['best_step']:,}"
+        )
+    elif "best_nats_per_note" in figures:
+        lines.append(f"held-out: {figures['best_nats_per_note']:.3f} nats per note at best, at step {figures['best_step']:,}")
     lines.append(f"next: symbolic continue SEED.mid --model {options.output}")
     return figures, lines
 
 
 def evaluate_command(options: argparse.Namespace) -> Outcome:
-    """`symbolic evaluate`: nats per note and per token of a model on held-out pieces or on any folder."""
+    """`symbolic evaluate`: nats per note, beat and token of a model on held-out pieces, on any folder or on one file."""
     from symbolic.generation.bundle import model_folder
     from symbolic.training.evaluation import evaluate
+    from symbolic.training.table import evaluation_lines
 
-    figures = evaluate(model_folder(options.model), options.source, split=options.split)
-    return figures, [f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}" for key, value in figures.items()]
+    result = evaluate(
+        model_folder(options.model), options.source, split=options.split, memory=options.memory, twelve_keys=options.twelve_keys,
+        plot=options.plot, force=options.force,
+    )  # fmt: skip
+    name = f"{options.source}, {options.split} pieces" if "collections" in result else options.source
+    return result, evaluation_lines(result, name) + ([f"{options.plot}: the surprise curve"] if options.plot else [])
 
 
 def inspect_command(options: argparse.Namespace) -> Outcome:
@@ -336,13 +340,22 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("train", train_command, "train a model on a dataset", force=False)
     sub.add_argument("dataset", metavar="DATASET", help="made by symbolic tokenize")
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="the run's folder: metrics, loss curve, checkpoints, models")
+    sub.add_argument(
+        "--from", dest="from_model", metavar="MODEL", help="fine-tune: start from a bundled model's name, a model folder or a run"
+    )
     sub.add_argument("--settings", metavar="YAML", help="training settings; see configs/")
     sub.add_argument("--resume", action="store_true", help="go on from RUN/last")
 
-    sub = verb("evaluate", evaluate_command, "measure how well a model predicts pieces", force=False)
+    sub = verb("evaluate", evaluate_command, "measure how well a model predicts pieces")
     sub.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     sub.add_argument("source", metavar="DATASET_OR_FOLDER", help="a dataset (its held-out pieces), a folder of MIDI, or one file")
     sub.add_argument("--split", default="test", metavar="SPLIT", help="train, validation or test, for a dataset")
+    sub.add_argument(
+        "--memory", type=int, nargs="+", metavar="N",
+        help="tokens remembered, 0 for none; several numbers give a column each (default: as the model was trained)",
+    )  # fmt: skip
+    sub.add_argument("--twelve-keys", action="store_true", help="also the mean over all transpositions that fit")
+    sub.add_argument("--plot", metavar="OUT.png", help="draw the surprise curve of one file over its bars")
     return parser
 
 

@@ -14,13 +14,13 @@ from symbolic.errors import InputError
 Settings = TypeVar("Settings")
 
 
-def load_settings(kind: type[Settings], path: str | Path | None) -> Settings:
-    """A `kind` (a dataclass, possibly nested) with what the YAML file at `path` says; defaults without a file.
+def load_settings(kind: type[Settings], path: str | Path | None, defaults: Settings | None = None) -> Settings:
+    """A `kind` (a dataclass, possibly nested) with what the YAML file at `path` says; the rest from `defaults`, or from the class.
 
     Raises `InputError` that names file, key, value and the wanted type.
     """
     if path is None:
-        return kind()
+        return kind() if defaults is None else defaults
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such settings file; shipped ones are in configs/")
@@ -28,10 +28,10 @@ def load_settings(kind: type[Settings], path: str | Path | None) -> Settings:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: not readable as YAML: {error}") from error
-    return from_mapping(kind, {} if content is None else content, str(path))
+    return from_mapping(kind, {} if content is None else content, str(path), defaults)
 
 
-def from_mapping(kind: type[Settings], content: Any, where: str) -> Settings:
+def from_mapping(kind: type[Settings], content: Any, where: str, defaults: Settings | None = None) -> Settings:
     """The same from a mapping; `where` is how messages name its place."""
     if not isinstance(content, dict):
         raise InputError(f"{where}: names with values are wanted here, this is {content!r}")
@@ -42,9 +42,9 @@ def from_mapping(kind: type[Settings], content: Any, where: str) -> Settings:
             near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(hints)}"
             raise InputError(f"{where}: the setting {key!r} is unknown; {hint}")
-        given[key] = _converted(hints[key], value, f"{where}: {key}")
+        given[key] = _converted(hints[key], value, f"{where}: {key}", getattr(defaults, key, None))
     try:
-        return kind(**given)
+        return kind(**given) if defaults is None else dataclasses.replace(typing.cast("Any", defaults), **given)
     except (TypeError, InputError) as error:  # a setting without default that is missing, or values that do not fit together
         raise InputError(f"{where}: {error}") from error
 
@@ -60,13 +60,13 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _converted(wanted: Any, value: Any, where: str) -> Any:
+def _converted(wanted: Any, value: Any, where: str, default: Any = None) -> Any:
     """`value` as the type `wanted`: a YAML list becomes a tuple, a whole number a float; anything else is refused, never guessed."""
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if wanted is Any:
         return value
     if dataclasses.is_dataclass(wanted):
-        return from_mapping(typing.cast("type[Any]", wanted), value, where)
+        return from_mapping(typing.cast("type[Any]", wanted), value, where, default)
     if origin in (types.UnionType, typing.Union):
         if value is None and types.NoneType in parts:
             return None

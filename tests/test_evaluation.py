@@ -1,6 +1,7 @@
 """A score is the plain sum of −log p over the tokens of whole pieces: no batch, cut, neighbour or dropout changes it."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -9,16 +10,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symbolic.cli import main
 from symbolic.corpus.dataset import Corpus
 from symbolic.corpus.tokenizing import tokenize_folder
-from symbolic.errors import InputError
+from symbolic.errors import InputError, UsageError
 from symbolic.models.configuration import make_config
 from symbolic.models.transformer_xl import TransformerXL
 from symbolic.tokenizers.beats import derive_beats
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType
 from symbolic.training.checkpoint import save_model
-from symbolic.training.evaluation import evaluate, sum_up, token_nats
+from symbolic.training.evaluation import ANEW, evaluate, quarters, sum_up, token_nats
+from symbolic.training.surprise import bar_surprises, most_surprising, note_surprises
+from symbolic.training.table import evaluation_lines
 
 TOLERANCE = 1e-5
 
@@ -127,9 +131,165 @@ def test_the_arithmetic_of_a_score(corpus):
     assert summary["bits_per_note"] == pytest.approx(5.6 / 2 / 0.6931472)
     assert summary["nats_per_token"] == pytest.approx(5.6 / 6)
     assert summary["perplexity_per_token"] == pytest.approx(2.71828183 ** (5.6 / 6))
-    totals = {"nats_per_note", "bits_per_note", "nats_per_token", "perplexity_per_token", "notes", "tokens"}
+    assert (summary["beats"], summary["nats_per_beat"]) == (8.0, pytest.approx(5.6 / 4))
+    totals = {"nats_per_note", "bits_per_note", "nats_per_beat", "nats_per_token", "perplexity_per_token", "notes", "beats", "tokens"}
     by_kind = {key.removeprefix("nats_per_"): value for key, value in summary.items() if key not in totals}
     assert by_kind == pytest.approx({"bar": 0.5, "pitch": 2.0, "velocity": 0.5, "eos": 0.1})
+
+
+def test_beats_are_quarter_notes_of_all_bars():
+    """A bar of 3/4, one of 6/8, one more 6/8 whose meter is not told again, and one of 2/2: 3 + 3 + 3 + 4 quarter notes."""
+    vocabulary = RemiTokenizer().vocabulary
+    three, six, two = (vocabulary.tokens.index(f"TimeSig_{meter}") for meter in ("3/4", "6/8", "2/2"))
+    note = [int(vocabulary.of_type(kind)[3]) for kind in (TokenType.POSITION, TokenType.PROGRAM, TokenType.PITCH)]
+    bar = vocabulary.bar
+    ids = [vocabulary.bos, bar, three, *note, bar, six, bar, *note, bar, two, *note, vocabulary.eos]
+    assert quarters(np.array(ids), vocabulary) == 13
+    assert quarters(np.array([vocabulary.bos, bar, *note, bar, three]), vocabulary) == 7
+    assert quarters(np.array([vocabulary.bos, vocabulary.eos]), vocabulary) == 0
+
+
+def reshaped(model: TransformerXL, memory_length: int) -> TransformerXL:
+    """The same weights in a network made for another memory."""
+    other = small_model(FakeVocabulary(model.config), memory_length=memory_length)
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+class FakeVocabulary:
+    """The sizes that `small_model` asks for, from a configuration."""
+
+    def __init__(self, config) -> None:
+        self.size, self.max_beats, self.positions_per_beat = config.vocab_size, config.beats_per_bar, config.positions_per_beat
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def by_hand(model, pieces, vocabulary, memory: int, shifts=lambda piece: [0]) -> float:
+    """Nats per note by plain passes: with memory a whole piece at once, without it each `ANEW` tokens with nothing before them."""
+    total = 0.0
+    for piece in pieces:
+        ways = shifts(piece)
+        for shift in ways:
+            ids = vocabulary.transpose_ids(piece, shift)
+            if memory:
+                total += plain(reshaped(model, memory), ids, vocabulary).sum() / len(ways)
+                continue
+            beats = derive_beats(ids, vocabulary).astype(np.int64)
+            alone = reshaped(model, model.config.memory_length)
+            for start in range(0, len(ids) - 1, ANEW):
+                part = slice(start, min(start + ANEW, len(ids) - 1))
+                with torch.no_grad():
+                    inputs = torch.from_numpy(ids[part].astype(np.int64))[None], torch.from_numpy(beats[part])[None]
+                    logs = alone(*inputs).logits[0].double().log_softmax(-1).numpy()
+                total -= sum(logs[row, id_] for row, id_ in enumerate(ids[part.start + 1 : part.stop + 1])) / len(ways)
+    return total / sum(int((vocabulary.types[piece] == TokenType.VELOCITY).sum()) for piece in pieces)
+
+
+def test_memory_and_keys_are_what_they_are_said_to_be(model, model_folder, dataset, corpus):
+    """A column for each memory and choice of keys: longer and shorter windows, segments that stand alone, the mean of transpositions."""
+    vocabulary = corpus.tokenizer.vocabulary
+    pieces = [corpus.piece(index) for index in corpus.pieces("test").tolist()]
+    assert max(len(piece) for piece in pieces) > ANEW + 10, "nothing is cut: the test says nothing"
+    result = evaluate(model_folder, dataset, memory=[24, 0, 100], twelve_keys=True, progress=False)
+    assert [(c["memory"], c["keys"]) for c in result["columns"]] == [(m, k) for m in (24, 0, 100) for k in ("original", "twelve")]
+
+    def fitting(piece: np.ndarray) -> range:
+        low, high = vocabulary.shift_range(piece)
+        return range(low, high + 1)
+
+    assert {len(fitting(piece)) for piece in pieces} >= {1, 12}
+    for column in result["columns"]:
+        ways = {} if column["keys"] == "original" else {"shifts": fitting}
+        assert column["nats_per_note"] == pytest.approx(by_hand(model, pieces, vocabulary, column["memory"], **ways), rel=1e-5)
+    figures = [column["nats_per_note"] for column in result["columns"]]
+    assert len({round(figure, 4) for figure in figures}) == 6
+    assert result["nats_per_note"] == figures[0]
+    for column in result["columns"]:
+        notes = {name: sum(corpus.rows["notes"][i] for i in corpus.pieces("test") if corpus.rows["collection"][i] == name) for name in "ab"}
+        mean = sum(column["collections"][name] * count for name, count in notes.items()) / sum(notes.values())
+        assert mean == pytest.approx(column["nats_per_note"], rel=1e-6)
+    assert evaluate(model_folder, dataset, memory=0, progress=False)["nats_per_note"] == pytest.approx(figures[2], rel=1e-6)
+    assert evaluate(model_folder, dataset, progress=False)["nats_per_note"] == pytest.approx(figures[0], rel=1e-6)
+    for wrong in (-1, [], [3, -2]):
+        with pytest.raises(UsageError, match="numbers of tokens are wanted"):
+            evaluate(model_folder, dataset, memory=wrong)
+
+
+def test_the_table_is_aligned_and_complete(model_folder, dataset):
+    """Every figure stands under its heading, to the right; kinds of tokens and collections have their lines."""
+    result = evaluate(model_folder, dataset, memory=[24, 0], twelve_keys=True, progress=False)
+    lines = evaluation_lines(result, "the test pieces")
+    assert lines[0] == f"the test pieces: {result['pieces']} pieces, {result['notes']} notes, {result['tokens']:,} tokens"
+    table = lines[2:-2]
+    ends = {len(line) for line in table if line[-1].isdigit() or line.endswith("key") or line.endswith("keys")}
+    assert len(ends) == 1
+    note = next(line for line in table if line.startswith("note "))
+    assert [float(cell) for cell in note.split()[1:]] == [round(column["nats_per_note"], 4) for column in result["columns"]]
+    for label in ("beat (quarter note)", "  pitch", "  drum pitch", "  a", "  b", "nats per"):
+        assert sum(line.startswith(label + " ") for line in table) == 1
+    assert "256 tokens" in lines[-1]
+
+
+@pytest.fixture(scope="module")
+def scored(corpus) -> tuple[np.ndarray, np.ndarray]:
+    """A piece of the dataset and made-up nats of its tokens."""
+    piece = corpus.piece(20)
+    return piece, np.random.default_rng(0).random(len(piece) - 1)
+
+
+def test_every_note_has_its_own_surprise(corpus, scored):
+    """Notes come as they are in the piece, each with the nats of its own tokens; bar lines and meters are the bar's."""
+    vocabulary, (piece, nats) = corpus.tokenizer.vocabulary, scored
+    notes = note_surprises(piece, nats, vocabulary)
+    types = vocabulary.types[piece]
+    score = corpus.tokenizer.decode(piece)
+    sounding = sorted((note.time, note.pitch) for track in score.tracks for note in track.notes)
+    quarter = score.ticks_per_quarter
+    assert sorted((round(((n.bar - 1) * 4 + n.beat - 1) * quarter), n.pitch) for n in notes) == sounding
+    assert all(note.start == note.bar + (note.beat - 1) / 4 for note in notes)
+    own = np.isin(types[1:], [TokenType.BAR, TokenType.TIME_SIGNATURE, TokenType.TEMPO, TokenType.EOS], invert=True)
+    assert sum(note.nats for note in notes) == pytest.approx(nats[own].sum())
+    spike = np.zeros(len(nats))
+    chosen = np.flatnonzero(types == TokenType.VELOCITY)[7]
+    spike[chosen - 1] = 9.0
+    assert [note.nats for note in note_surprises(piece, spike, vocabulary)] == [9.0 if place == 7 else 0.0 for place in range(len(notes))]
+    costliest = sorted(note.nats for note in notes)[-8:]
+    assert sorted(note.nats for note in most_surprising(notes)) == costliest
+    assert [note.start for note in most_surprising(notes)] == sorted(note.start for note in most_surprising(notes))
+
+
+def test_the_curve_of_bars_adds_up(corpus, scored):
+    """Nats per note of a bar times its notes, over all bars, are all nats of the piece."""
+    vocabulary, (piece, nats) = corpus.tokenizer.vocabulary, scored
+    curve, notes = bar_surprises(piece, nats, vocabulary), note_surprises(piece, nats, vocabulary)
+    counts = np.bincount([note.bar - 1 for note in notes])
+    assert len(curve) == int((piece == vocabulary.bar).sum()) == len(counts)
+    assert float((curve * counts).sum()) == pytest.approx(nats.sum())
+
+
+def test_the_surprise_curve_is_drawn(model_folder, tmp_path, melody, drawn, folder_of, capsys):
+    """`symbolic evaluate MODEL FILE --plot OUT.png` draws, and tells the costliest notes; what cannot be drawn is told before any work."""
+    from matplotlib.image import imread
+
+    folder_of(tmp_path, {"one.mid": melody(drawn(50)), "more/two.mid": melody(drawn(51))})
+    picture = tmp_path / "one.png"
+    command = ["evaluate", str(model_folder), str(tmp_path / "one.mid"), "--plot", str(picture)]
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert imread(picture)[..., :3].std() > 0.05
+    costs = [note["nats"] for note in result["surprising_notes"]]
+    assert len(costs) == 8
+    assert max(costs) > result["nats_per_note"]
+    assert main(command) == 1
+    assert "--force" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+    assert f"{picture}: the surprise curve" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="the curve of one file is drawn"):
+        evaluate(model_folder, tmp_path / "more", plot=tmp_path / "two.png")
+    with pytest.raises(InputError, match=r"cannot be written as '\.doc'"):
+        evaluate(model_folder, tmp_path / "one.mid", plot=tmp_path / "two.doc")
 
 
 @pytest.fixture(scope="module")

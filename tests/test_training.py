@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +16,19 @@ import numpy as np
 import pytest
 import torch
 
+from symbolic.cli import main
 from symbolic.corpus.dataset import Corpus
 from symbolic.corpus.tokenizing import tokenize_folder
 from symbolic.errors import InputError
+from symbolic.midi.meter import bar_starts
+from symbolic.midi.reading import read
 from symbolic.models.transformer_xl import load_weights
 from symbolic.settings import to_mapping
 from symbolic.training.checkpoint import newest, swap_in
 from symbolic.training.curve import plot_curve
 from symbolic.training.evaluation import sum_up, token_nats
 from symbolic.training.loop import train
+from symbolic.training.samples import write_sample
 from symbolic.training.settings import ModelSettings, TrainingSettings
 
 
@@ -93,7 +99,7 @@ def test_the_loss_falls_where_there_is_something_to_learn(tmp_path, melody, fold
     settings = with_changes(
         tiny_settings, steps=150, lanes=4, segment_length=64, dropout=0.0, hidden_size=32, intermediate_size=64, twelve_keys=False
     )
-    assert train(tmp_path / "out", tmp_path / "run", settings) == {}
+    assert train(tmp_path / "out", tmp_path / "run", settings) == {"steps": 150}
     corpus = Corpus(tmp_path / "out")
     vocabulary, piece = corpus.tokenizer.vocabulary, corpus.piece(0)
     after = sum_up([piece], token_nats(load_weights(tmp_path / "run/last"), [piece], vocabulary), vocabulary)
@@ -108,7 +114,8 @@ def test_a_run_leaves_what_it_promises(finished, dataset, corpus, tiny_settings)
     lines = metrics(finished)
     assert [line["step"] for line in lines if "loss" in line] == [10, 20, 30, 40]
     assert [line["step"] for line in lines if "validation" in line] == [15, 30, 40]
-    assert sorted(path.name for path in finished.iterdir()) == ["best", "last", "loss.png", "metrics.jsonl", "settings.yaml"]
+    left = {path.name for path in finished.iterdir()} - {"tensorboard"}  # only where that is installed
+    assert left == {"best", "last", "loss.png", "metrics.jsonl", "settings.yaml"}
     assert load_weights(finished / "best").config.hidden_size == 16
     held_out = corpus.pieces("validation")
     chosen = held_out[:: -(-len(held_out) // tiny_settings.evaluation_pieces)]
@@ -249,17 +256,6 @@ def test_settings_that_cannot_change_are_told_on_resume(dataset, finished, tiny_
         train(dataset, finished, with_changes(tiny_settings, **change), resume=True)
 
 
-def test_a_damaged_checkpoint_is_told(dataset, finished, tmp_path):
-    """A cut file of the training state is one line that names it."""
-    import shutil
-
-    shutil.copytree(finished, tmp_path / "run")
-    path = tmp_path / "run/last/training-0.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"training-0\.pt: the checkpoint is damaged"):
-        train(dataset, tmp_path / "run", resume=True)
-
-
 def test_impossible_settings_are_told(dataset, tmp_path, tiny_settings):
     """Zero steps, lanes or intervals, an unknown precision, and heads that do not divide the width are one line each."""
     for name in ("steps", "lanes", "segment_length", "checkpoint_every", "evaluate_every"):
@@ -292,6 +288,159 @@ def test_the_curve_is_drawn(finished, tmp_path):
         picture = imread(tmp_path / "loss.png")
         assert blank is None or not np.array_equal(picture, blank)
         blank = picture if blank is None else blank
+
+
+def test_samples_are_written_and_change_nothing(dataset, finished, tmp_path, tiny_settings):
+    """At intervals a held-out piece's beginning with eight more bars, and its picture; the run is the same as without, bit for bit."""
+    run = tmp_path / "run"
+    train(dataset, run, with_changes(tiny_settings, sample_every=20))
+    assert sorted(path.name for path in (run / "samples").iterdir()) == [
+        f"step-0000{n}.{kind}" for n in (20, 40) for kind in ("mid", "png")
+    ]
+    sample, corpus = read(run / "samples/step-000040.mid"), Corpus(dataset)
+    piece = corpus.tokenizer.decode(corpus.piece(int(corpus.pieces("validation")[0])))
+    end = next(marker.time for marker in sample.markers if marker.text.startswith("continuation: "))
+    assert (end, len(bar_starts(sample)) - 1) == (4 * 4 * sample.ticks_per_quarter, 12)
+    begun = [(note.time, note.pitch) for note in sample.tracks[0].notes if note.time < end]
+    scale = piece.ticks_per_quarter / sample.ticks_per_quarter
+    assert begun == [(note.time / scale, note.pitch) for note in piece.tracks[0].notes if note.time / scale < end]
+    assert differences(saved(run), saved(finished)) == []
+    assert metrics(run) == metrics(finished)
+
+
+def test_a_piece_that_cannot_be_continued_makes_room_for_the_next(tmp_path, melody, drawn, folder_of, coarse, finished):
+    """A piece that begins with bars of silence is passed over; when all do, there is no sample and no complaint."""
+    late = melody(drawn(1))
+    for note in late.tracks[0].notes:
+        note.time += 480 * 4 * 6
+    model = load_weights(finished / "last")
+    for name, scores in {"some": {"a.mid": late, "b.mid": melody(drawn(2))}, "none": {"a.mid": late}}.items():
+        tokenize_folder(folder_of(tmp_path / name / "midi", scores), tmp_path / name / "set", coarse, held_out=0)
+        made = write_sample(model, Corpus(tmp_path / name / "set"), tmp_path / name / "samples", 1)
+        assert (made is None) == (name == "none")
+        assert (tmp_path / name / "samples").exists() == (name == "some")
+
+
+def test_two_precisions_in_one_process(dataset, tmp_path, tiny_settings):
+    """A second run in the same process may have another precision."""
+    for precision in ("no", "bf16", "no"):
+        figures = train(
+            dataset, tmp_path / f"{precision}-{len(list(tmp_path.iterdir()))}", with_changes(tiny_settings, steps=2, precision=precision)
+        )
+        assert figures["steps"] == 2
+
+
+FULL_DISK = """
+import resource, signal, sys, threading, time
+from pathlib import Path
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+run = Path(sys.argv[sys.argv.index("-o") + 1])
+
+def fill():
+    while not (run / "last/training-0.pt").exists():
+        time.sleep(0.001)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+
+threading.Thread(target=fill, daemon=True).start()
+from symbolic.cli import main
+limit = sys.argv[1]
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("limit", [4_000, 40_000, 200])
+def test_a_full_disk_ends_the_run_and_keeps_the_checkpoint(dataset, finished, tmp_path, tiny_settings, limit):
+    """When nothing more can be written, whatever was being written, one line says so and how to go on; the checkpoint before is whole.
+
+    The three sizes break off the model's weights, the optimizer's state and the log.
+    """
+    run, settings = tmp_path / "run", tmp_path / "settings.yaml"
+    settings.write_text(json.dumps(to_mapping(tiny_settings)))
+    command = [sys.executable, "-c", FULL_DISK, str(limit), "train", str(dataset), "-o", str(run), "--settings", str(settings)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert re.search(
+        r"cannot be written at step \d+ \(.*[Ff]ile too large.*the checkpoint of step \d+ is kept in last/; make room and go on",
+        done.stderr,
+    )
+    assert not list(run.glob("*-partial"))
+    assert saved(run)["/state/step"] == int(re.search(r"checkpoint of step (\d+) is kept", done.stderr)[1])
+    train(dataset, run, resume=True)
+    assert differences(saved(run), saved(finished)) == []
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "training-0.pt"])
+def test_a_checkpoint_cut_short_is_told(dataset, finished, tmp_path, name, capsys):
+    """Whichever file of a checkpoint is cut, resuming says which one in one line, without a traceback."""
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run/last" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert main(["train", str(dataset), "-o", str(tmp_path / "run"), "--resume"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(tmp_path / "run/last") in said
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("learning_rte: 0.1", "'learning_rte' is unknown; did you mean 'learning_rate'?"),
+        ("model: {hidden_sise: 8}", "did you mean 'hidden_size'?"),
+        ("learning_rate: 1e-3", "learning_rate is '1e-3', a number is wanted (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"),
+        ("learning_rate: fast", "learning_rate is 'fast', a number is wanted"),
+        ("learning_rate: -0.1", "learning_rate is -0.1; a number above 0"),
+        ("patience: -1", "patience is -1; 0 or more is needed"),
+        ("steps: [", "not readable as YAML"),
+    ],
+)
+def test_bad_settings_are_one_line(dataset, tmp_path, text, told, capsys):
+    """What a YAML gets wrong is told with file, key, value and what is wanted, and no run is begun."""
+    (tmp_path / "s.yaml").write_text(text)
+    assert main(["train", str(dataset), "-o", str(tmp_path / "run"), "--settings", str(tmp_path / "s.yaml")]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "s.yaml: " in said
+    assert told in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(dataset, finished, tmp_path, tiny_settings):
+    """The command stopped by Ctrl-C ends with one line, and what that line says to type goes on to the very same end."""
+    run, settings = tmp_path / "run", tmp_path / "settings.yaml"
+    settings.write_text(json.dumps(to_mapping(tiny_settings)))
+    program = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program += "from symbolic.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "train", str(dataset), "-o", str(run), "--settings", str(settings)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").stat().st_size:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert said.count("\n") == 1
+    again = said.strip().partition("go on with: symbolic ")[2].split()
+    assert again == ["train", str(dataset), "-o", str(run), "--resume"]
+    assert main(again) == 0
+    assert differences(saved(run), saved(finished)) == []
+
+
+def test_tensorboard_gets_what_the_log_gets(dataset, tmp_path, tiny_settings):
+    """Where tensorboard is installed, every loss and held-out figure is a point of a curve, and a resumed run goes on with them."""
+    pytest.importorskip("tensorboard", reason="an optional extra: pip install 'symbolic-xl[tensorboard]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = tmp_path / "run"
+    train(dataset, run, with_changes(tiny_settings, steps=20))
+    train(dataset, run, tiny_settings, resume=True)
+    board = EventAccumulator(str(run / "tensorboard"))
+    board.Reload()
+    lines = metrics(run)
+    points = {point.step: point.value for point in board.Scalars("training/loss")}
+    assert points == pytest.approx({line["step"]: line["loss"] for line in lines if "loss" in line}, rel=1e-6)
+    points = {point.step: point.value for point in board.Scalars("validation/nats_per_note")}
+    assert points == pytest.approx({line["step"]: line["validation"]["nats_per_note"] for line in lines if "validation" in line}, rel=1e-6)
 
 
 TWO_PROCESSES = """

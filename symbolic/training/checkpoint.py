@@ -5,11 +5,14 @@ RUN/last/    a model folder (config.json, model.safetensors, tokenizer.json) and
 RUN/best/    a model folder: the lowest held-out nats per note so far.
 """
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers.utils import logging
 
 from symbolic.errors import InputError
@@ -38,6 +41,20 @@ def swap_in(partial: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def whole_or_gone(partial: Path) -> Iterator[None]:
+    """A folder being written: when that fails it is removed, which makes room again. Raises `OSError` with the reason, whoever wrote."""
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield
+    except SafetensorError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OSError(str(error)) from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
 def newest(run: Path) -> Path:
     """The checkpoint to resume from. Raises `InputError` when the run has none."""
     for folder in (run / "last", run / "last-old"):  # the second when a run was killed while it swapped them
@@ -47,16 +64,22 @@ def newest(run: Path) -> Path:
 
 
 def training_state(
-    optimizer: torch.optim.Optimizer, memory: Memory | None, lanes: dict[str, Any], step: int, best: float
+    optimizer: torch.optim.Optimizer, memory: Memory | None, lanes: dict[str, Any], step: int, held_out: dict[str, Any]
 ) -> dict[str, Any]:
     """What one process adds to the model: plain tensors, numbers and lists only, so that it loads without unpickling code."""
     state: dict[str, Any] = {"optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}
-    state |= {"lanes": lanes, "step": step, "best": best}
+    state |= {"lanes": lanes, "step": step, "held_out": held_out}
     if torch.cuda.is_available():
         state["random_cuda"] = torch.cuda.get_rng_state()
     if memory is not None:
         state["memory"] = {"states": memory.states, "ages": memory.ages}
     return state
+
+
+def save_training_state(state: dict[str, Any], folder: Path, rank: int) -> None:
+    """Write the state of one process. Raises `OSError` when it cannot be written."""
+    with (folder / f"training-{rank}.pt").open("wb") as stream:
+        torch.save(state, stream)
 
 
 def load_training_state(folder: Path, rank: int, device: torch.device) -> dict[str, Any]:

@@ -4,14 +4,14 @@ A piece is scored whole, from BOS (given, not scored) to EOS, with the memory ru
 Nats per note = all nats of the piece's tokens / its notes: it does not depend on how many tokens a note is spelt with.
 Nats per beat = all nats / the length of its bars in quarter notes.
 
-Memory N: every token is predicted from the N + 1 tokens before it, no further back; the N a model was trained with unless told.
+Memory N: at every layer a token sees itself and the N before it; N is the length a model was trained with unless told.
 Without memory (0): a piece is cut into segments of `ANEW` tokens, and each is predicted from its own tokens alone.
 Twelve keys: for each piece the mean over all transpositions from 5 semitones down to 6 up that keep its pitches in 0..127.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from symbolic.models.variants import variant
 from symbolic.tokenizers.beats import derive_beats
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
+from symbolic.training.surprise import check_picture, most_surprising, note_surprises, plot_surprise
 
 ANEW = 256
 
@@ -68,11 +69,13 @@ class Score:
 
 def evaluate(
     model: str | Path | tuple[TransformerXL, RemiTokenizer], source: str | Path, *, split: str = "test",
-    memory: int | Sequence[int] | None = None, twelve_keys: bool = False, progress: bool = True,
+    memory: int | Sequence[int] | None = None, twelve_keys: bool = False, plot: str | Path | None = None, force: bool = False,
+    progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """How well a model (its folder, or itself and its tokenizer) predicts a dataset's split, a folder of music, or one file.
 
-    `memory` is the number of tokens remembered, 0 for none, or several such numbers; `twelve_keys` adds the mean over keys.
+    `memory` is the number of tokens remembered, 0 for none, or several such numbers; `twelve_keys` adds the mean over keys;
+    `plot` is where to draw the surprise curve of a single file, and adds the most `surprising_notes`.
     Gives `Score.summary()` for the first memory in the original key and the number of `pieces`; of a dataset nats per note of each of
     its `collections`; of files how many were `skipped`, and in `skipped_files` which and why. In `columns` the same figures stand
     for every memory and, with `twelve_keys`, both for the "original" key and for all "twelve" `keys`.
@@ -85,6 +88,10 @@ def evaluate(
     source = Path(source)
     from_dataset = any((source / name).exists() for name in ("ids.bin", "manifest", "offsets.npy"))
     skipped: list[dict[str, str]] = []
+    if plot is not None:
+        if not source.is_file():
+            raise UsageError(f"--plot {plot}: the curve of one file is drawn, and {source} is none")
+        check_picture(Path(plot), force)
     if from_dataset:
         pieces, collections = _split_of(source, split, tokenizer, owner)
     else:
@@ -96,16 +103,23 @@ def evaluate(
     columns: list[dict[str, Any]] = []
     with tqdm(total=places * len(memories), desc="evaluate", unit="token", unit_scale=True, disable=None if progress else True) as bar:
         for length in memories:
-            remembering = _remembering(network, length)
+            listener = remembering(network, length)
             for keys in choices:
                 score = in_twelve_keys if keys == "twelve" else token_nats
-                nats = score(remembering, pieces, vocabulary, progress=bar.update, **({} if length else {"segment": ANEW, "carry": False}))
+                nats = score(listener, pieces, vocabulary, progress=bar.update, **cut(length))
                 columns.append({"memory": length, "keys": keys} | sum_up(pieces, nats, vocabulary).summary())
+                if plot is not None and len(columns) == 1:
+                    first_nats = nats
                 if from_dataset:
                     columns[-1]["collections"] = _by_collection(pieces, nats, collections, vocabulary)
     summary = {key: value for key, value in columns[0].items() if key not in ("memory", "keys", "collections")}
     summary |= {"pieces": len(pieces), "skipped": len(skipped)}
     more = {"collections": columns[0]["collections"]} if from_dataset else {"skipped_files": skipped}
+    if plot is not None:
+        title = f"{source.name}: {summary['nats_per_note']:.2f} nats per note, memory {memories[0]}"
+        plot_surprise(pieces[0], first_nats[0], vocabulary, plot, title, force=force)
+        notes = most_surprising(note_surprises(pieces[0], first_nats[0], vocabulary))
+        more |= {"plot": str(plot), "surprising_notes": [asdict(note) | {"name": note.name()} for note in notes]}
     return summary | more | {"columns": columns}
 
 
@@ -194,7 +208,12 @@ def quarters(ids: np.ndarray, vocabulary: Vocabulary) -> float:
     return float(lengths[np.append(meters, -1)[told]].sum())
 
 
-def _remembering(model: TransformerXL, memory: int) -> TransformerXL:
+def cut(memory: int) -> dict[str, Any]:
+    """How `token_nats` cuts a piece for a memory of so many tokens: anywhere, or into segments that stand alone."""
+    return {} if memory else {"segment": ANEW, "carry": False}
+
+
+def remembering(model: TransformerXL, memory: int) -> TransformerXL:
     """The model with a memory of so many tokens; without memory a token still sees what its window holds of its own segment."""
     length = memory or min(model.config.memory_length, ANEW - 1)
     return model if length == model.config.memory_length else variant(model, memory_length=length)

@@ -1,55 +1,77 @@
 """The training loop: accelerate owns devices, processes and precision; lanes bring the data; memory runs along each lane.
 
-A run's folder: settings.yaml, metrics.jsonl (a line each 10 steps and at each evaluation), loss.png, last/ and best/.
+A run's folder: settings.yaml, metrics.jsonl (a line each 10 steps and at each evaluation), loss.png, samples/, last/ and best/.
 """
 
+import contextlib
 import ctypes
-import json
+import dataclasses
 import math
 import os
-import shutil
 import signal
+import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 import yaml
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from tqdm import tqdm
 
 from symbolic.corpus.dataset import Corpus
-from symbolic.errors import InputError
-from symbolic.models.configuration import make_config
+from symbolic.errors import InputError, UsageError
 from symbolic.models.memory import Memory
-from symbolic.models.transformer_xl import TransformerXL, load_weights
 from symbolic.settings import load_settings, to_mapping
-from symbolic.tokenizers.remi import RemiTokenizer
-from symbolic.training.checkpoint import load_training_state, newest, save_model, swap_in, training_state
+from symbolic.training.beginning import first_network, settings_for
+from symbolic.training.checkpoint import (
+    load_training_state,
+    newest,
+    save_model,
+    save_training_state,
+    swap_in,
+    training_state,
+    whole_or_gone,
+)
+from symbolic.training.curve import plot_curve
 from symbolic.training.evaluation import sum_up, token_nats
 from symbolic.training.lanes import Lanes, Segment
+from symbolic.training.log import RunLog
+from symbolic.training.samples import write_sample
 from symbolic.training.settings import TrainingSettings
+from symbolic.training.stopping import HeldOut
 
 EVALUATED_TOKENS = 1024
 
 
-def train(dataset: str | Path, run: str | Path, settings: TrainingSettings | None = None, *, resume: bool = False) -> dict[str, float]:
-    """Train on `dataset` into the folder `run`; gives the last held-out figures.
+def train(
+    dataset: str | Path, run: str | Path, settings: TrainingSettings | str | Path | None = None, *,
+    from_model: str | Path | None = None, resume: bool = False,
+) -> dict[str, float]:  # fmt: skip
+    """Train on `dataset` into the folder `run`; gives the last held-out figures, the best ones and their step, and `steps` done.
 
-    Without `settings` a new run takes the defaults, a resumed run those it was started with.
-    Raises `InputError` when the run exists (unless `resume`), the dataset holds no training pieces, or the loss is no longer a number.
+    `settings` are complete, or a YAML file's over the defaults; without any a new run takes the defaults, a resumed run those it had.
+    `from_model` is a bundled name, a model folder or a run to start from: its shape stays, and defaults are those of
+    `beginning.fine_tuning_settings`. Raises `InputError` when the run exists (unless `resume`), the dataset holds no training pieces or was
+    made with another tokenizer than the model's, the loss is no longer a number, or nothing more can be written.
     """
     run, corpus = Path(run), Corpus(dataset)
     if run.is_file():
         raise InputError(f"{run}: this is a file, a folder for the run is wanted; choose another -o")
+    checkpoint: Path | None = None
     if resume:
-        checkpoint: Path | None = newest(run)
-        settings = settings or load_settings(TrainingSettings, run / "settings.yaml")
+        if from_model is not None:
+            raise UsageError(f"--from {from_model}: a resumed run goes on from its own checkpoint; leave out --from or --resume")
+        checkpoint = newest(run)
+        if not isinstance(settings, TrainingSettings):
+            settings = load_settings(TrainingSettings, settings or run / "settings.yaml")
     elif (run / "metrics.jsonl").exists():
         raise InputError(f"{run}: a run is in this folder already; go on with --resume, or choose another -o")
-    else:
-        checkpoint = None
-    settings = settings or TrainingSettings()
+    elif not isinstance(settings, TrainingSettings):
+        settings = settings_for(corpus, settings, None if from_model is None else str(from_model))
+    elif from_model is not None:
+        settings = dataclasses.replace(settings, from_model=str(from_model))
     before = torch.get_float32_matmul_precision()
     if _precision(settings.precision) != "no":  # "no" means float32 and nothing less, on processors with bf16 units too
         torch.set_float32_matmul_precision("medium")
@@ -70,7 +92,7 @@ class _Run:
         if not len(corpus.pieces("train")):
             raise InputError(f"{corpus.folder}: no training pieces in this dataset ({len(corpus.rows['split'])} held out)")
         torch.manual_seed(settings.random_seed)
-        model = _saved_model(checkpoint, corpus, settings) if checkpoint else TransformerXL(_config(corpus, settings))
+        model = first_network(corpus, settings, checkpoint)
         optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=0.0, betas=(0.9, 0.95), fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         if self.accelerator.process_index:
@@ -79,53 +101,67 @@ class _Run:
             corpus, settings.lanes, settings.segment_length, twelve_keys=settings.twelve_keys, balance=settings.balance,
             random_seed=settings.random_seed, rank=self.accelerator.process_index, world=self.accelerator.num_processes,
         )  # fmt: skip
-        self.step, self.best = 0, math.inf
+        self.step, self.saved_step, self.held_out = 0, 0, HeldOut()
         self.memory: Memory | None = None
         if checkpoint:
             self._restore(checkpoint)
         self.interrupted = False
 
     def go(self) -> dict[str, float]:
-        if self.main:
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            if not self.main:
+                return self._train(None)
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "settings.yaml").write_text(yaml.safe_dump(to_mapping(self.settings), sort_keys=False))
-            _keep_lines(self.folder / "metrics.jsonl", self.step)
+            with RunLog(self.folder, self.step) as log:
+                return self._train(log)
+        except OSError as error:
+            kept = f"the checkpoint of step {self.saved_step} is kept in last/" if self.saved_step else "no checkpoint was saved yet"
+            then = f"make room and {'go on with: ' + self._again() if self.saved_step else 'start again'}"
+            raise InputError(f"{self.folder}: cannot be written at step {self.step} ({error.strerror or error}); {kept}; {then}") from error
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _train(self, log: RunLog | None) -> dict[str, float]:
+        """Steps until the last one, until hope is lost or someone presses Ctrl-C; `log` is that of the main process."""
+        s = self.settings
+        tokens = s.lanes * s.segment_length * self.accelerator.num_processes
         self.accelerator.wait_for_everyone()
         figures: dict[str, float] = {}
-        stopped = False
-        before = signal.signal(signal.SIGINT, self._interrupt)
-        tokens = self.settings.lanes * self.settings.segment_length * self.accelerator.num_processes
-        bar = tqdm(total=self.settings.steps, initial=self.step, desc="train", unit="step", disable=None if self.main else True)
-        try:
-            with (self.folder / "metrics.jsonl").open("a") if self.main else open("/dev/null", "a") as metrics:
-                clock, done = time.perf_counter(), self.step
-                while self.step < self.settings.steps and not stopped:
-                    loss, norm = self._one_step(next(self.lanes))
-                    bar.update()
-                    stopped = self._anyone_interrupted()
-                    ends = self.step == self.settings.steps
-                    evaluates = ends or self.step % self.settings.evaluate_every == 0
-                    saves = ends or stopped or self.step % self.settings.checkpoint_every == 0
-                    if self.step % 10 == 0 or evaluates or saves:
-                        value = self._finite(loss, norm)
-                    if self.step % 10 == 0:
-                        rate = (self.step - done) * tokens / (time.perf_counter() - clock)
-                        clock, done = time.perf_counter(), self.step
-                        bar.set_postfix_str(f"loss {value:.3f}, {rate:,.0f} tokens/s")
+        if not self.step and s.from_model is not None:
+            figures = self._evaluate(log)
+        stopped, hopeless = False, self._anyone(self.held_out.hopeless(s.patience))
+        with tqdm(total=s.steps, initial=self.step, desc="train", unit="step", disable=None if self.main else True) as bar:
+            clock, done = time.perf_counter(), self.step
+            while self.step < s.steps and not stopped and not hopeless:
+                loss, norm = self._one_step(next(self.lanes))
+                bar.update()
+                stopped = self._anyone(self.interrupted)
+                ends = self.step == s.steps
+                evaluates = ends or self.step % s.evaluate_every == 0
+                saves = ends or stopped or self.step % s.checkpoint_every == 0
+                if self.step % 10 == 0 or evaluates or saves:
+                    value = self._finite(loss, norm)
+                if self.step % 10 == 0:
+                    rate = (self.step - done) * tokens / (time.perf_counter() - clock)
+                    clock, done = time.perf_counter(), self.step
+                    bar.set_postfix_str(f"loss {value:.3f}, {rate:,.0f} tokens/s")
+                    if log:
                         used = self.optimizer.param_groups[0]["lr"]
-                        _log(metrics, step=self.step, loss=value, gradient_norm=norm, learning_rate=used, tokens_per_second=rate)
-                    if evaluates:
-                        figures = self._evaluate(metrics)
-                        clock, done = time.perf_counter(), self.step
-                    if saves:
-                        self._save()
-        finally:
-            bar.close()
-            signal.signal(signal.SIGINT, before)
-        if stopped and not ends:
-            again = f"symbolic train {self.corpus.folder} -o {self.folder} --resume"
-            raise InputError(f"stopped at step {self.step} and saved; go on with: {again}")
-        return figures
+                        log.write(self.step, loss=value, gradient_norm=norm, learning_rate=used, tokens_per_second=rate)
+                if evaluates:
+                    figures = self._evaluate(log)
+                    hopeless = not ends and self._anyone(self.held_out.hopeless(s.patience))
+                if saves or hopeless:
+                    self._save()
+                if self.main and s.sample_every and self.step % s.sample_every == 0:
+                    write_sample(self.accelerator.unwrap_model(self.model), self.corpus, self.folder / "samples", self.step)
+                if evaluates or saves:
+                    clock, done = time.perf_counter(), self.step
+        if stopped and not ends and not hopeless:
+            raise InputError(f"stopped at step {self.step} and saved; go on with: {self._again()}")
+        return figures | self.held_out.figures() | {"steps": self.step}
 
     def _one_step(self, segment: Segment) -> tuple[torch.Tensor, float]:
         device = self.accelerator.device
@@ -161,40 +197,40 @@ class _Run:
             )
         return value
 
-    def _evaluate(self, metrics: TextIO) -> dict[str, float]:
+    def _evaluate(self, log: RunLog | None) -> dict[str, float]:
         vocabulary = self.corpus.tokenizer.vocabulary
         held_out = self.corpus.pieces("validation")
         chosen = held_out[:: max(1, -(-len(held_out) // max(1, self.settings.evaluation_pieces)))]
-        if not self.main or not len(chosen):
+        if log is None or not len(chosen):
             return {}
         pieces = [self.corpus.piece(int(index))[:EVALUATED_TOKENS] for index in chosen]
         model = self.accelerator.unwrap_model(self.model)
         score = sum_up(pieces, token_nats(model, pieces, vocabulary), vocabulary)
         figures = score.summary()
-        _log(metrics, step=self.step, validation=figures)
-        if score.nats_per_note < self.best:
-            self.best = score.nats_per_note
+        log.write(self.step, validation=figures)
+        if self.held_out.told(self.step, score.nats_per_note):
             partial = self.folder / "best-partial"
-            save_model(partial, model, self.corpus.tokenizer)
-            swap_in(partial, self.folder / "best")
-        from symbolic.training.curve import plot_curve
-
+            with whole_or_gone(partial):
+                save_model(partial, model, self.corpus.tokenizer)
+                swap_in(partial, self.folder / "best")
         plot_curve(self.folder)
         return figures
 
     def _save(self) -> None:
         partial = self.folder / "last-partial"
-        if self.main:
-            shutil.rmtree(partial, ignore_errors=True)
-            save_model(partial, self.accelerator.unwrap_model(self.model), self.corpus.tokenizer)
-        self.accelerator.wait_for_everyone()
-        state = training_state(self.optimizer, self.memory, self.lanes.state_dict(), self.step, self.best)
-        if self.accelerator.scaler is not None:
-            state["scaler"] = self.accelerator.scaler.state_dict()
-        torch.save(state, partial / f"training-{self.accelerator.process_index}.pt")
-        self.accelerator.wait_for_everyone()
-        if self.main:
-            swap_in(partial, self.folder / "last")
+        with whole_or_gone(partial) if self.main else contextlib.nullcontext():
+            if self.main:
+                save_model(partial, self.accelerator.unwrap_model(self.model), self.corpus.tokenizer)
+            self.accelerator.wait_for_everyone()
+            held_out = dataclasses.asdict(self.held_out)
+            state = training_state(self.optimizer, self.memory, self.lanes.state_dict(), self.step, held_out)
+            if self.accelerator.scaler is not None:
+                state["scaler"] = self.accelerator.scaler.state_dict()
+            save_training_state(state, partial, self.accelerator.process_index)
+            self.accelerator.wait_for_everyone()
+            if self.main:
+                swap_in(partial, self.folder / "last")
+        self.saved_step = self.step
         self.accelerator.wait_for_everyone()
 
     def _restore(self, checkpoint: Path) -> None:
@@ -202,38 +238,27 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.lanes.load_state_dict(state["lanes"])
         self.memory = Memory(**state["memory"]) if "memory" in state else None
-        self.step, self.best = state["step"], state["best"]
+        self.step = self.saved_step = state["step"]
+        self.held_out = HeldOut(**state["held_out"]) if "held_out" in state else HeldOut(best=state["best"])
         if self.accelerator.scaler is not None and "scaler" in state:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def _interrupt(self, _signal: int, _frame: Any) -> None:
+        """The first Ctrl-C ends the run after this step; the second one ends it at once."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         self.interrupted = True
+        if self.main and sys.stderr.isatty():
+            print("\nstopping after this step and saving; Ctrl-C again stops at once", file=sys.stderr)
 
-    def _anyone_interrupted(self) -> bool:
-        """Whether any process was told to stop: all leave at the same step, or one would wait for the others for ever."""
+    def _anyone(self, told: bool) -> bool:
+        """Whether any process was told so: all leave at the same step, or one would wait for the others for ever."""
         if self.accelerator.num_processes == 1:
-            return self.interrupted
-        told = torch.tensor(float(self.interrupted), device=self.accelerator.device)
-        return float(self.accelerator.reduce(told, "sum")) > 0
+            return told
+        return float(self.accelerator.reduce(torch.tensor(float(told), device=self.accelerator.device), "sum")) > 0
 
-
-def _saved_model(checkpoint: Path, corpus: Corpus, settings: TrainingSettings) -> TransformerXL:
-    """The model to go on with. Raises `InputError` when the dataset's tokenizer or the settings belong to another one."""
-    corpus.require_tokenizer(RemiTokenizer.load(checkpoint), checkpoint)
-    model = load_weights(checkpoint).train()
-    wanted = to_mapping(settings.model).items()
-    different = [f"{name} is {getattr(model.config, name)}, not {value}" for name, value in wanted if getattr(model.config, name) != value]
-    if different:
-        raise InputError(f"{checkpoint}: the saved model's {', '.join(different)}; a resumed run keeps its model")
-    return model
-
-
-def _config(corpus: Corpus, settings: TrainingSettings) -> Any:
-    vocabulary = corpus.tokenizer.vocabulary
-    return make_config(
-        vocab_size=len(vocabulary), beats_per_bar=vocabulary.max_beats, positions_per_beat=vocabulary.positions_per_beat,
-        pad_token_id=vocabulary.pad, bos_token_id=vocabulary.bos, eos_token_id=vocabulary.eos, **to_mapping(settings.model),
-    )  # fmt: skip
+    def _again(self) -> str:
+        return f"symbolic train {self.corpus.folder} -o {self.folder} --resume"
 
 
 def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -248,6 +273,7 @@ def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]
 def _accelerator(precision: str) -> Accelerator:
     """The processes of this run. Raises `InputError` when accelerate does not see all that were started: each would train for itself."""
     started = int(os.environ.get("WORLD_SIZE", "1"))
+    AcceleratorState._reset_state()  # a run before in this process may have had another precision, which accelerate keeps for ever
     # without cpu=True accelerate takes the processes of torchrun on a machine without a GPU for single ones, and says nothing
     accelerator = Accelerator(mixed_precision=precision, cpu=started > 1 and not torch.accelerator.is_available())
     if accelerator.num_processes != started:
@@ -276,20 +302,3 @@ def _keep_memory() -> None:
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
     except (OSError, AttributeError):
         return
-
-
-def _keep_lines(path: Path, step: int) -> None:
-    """Drop what a killed run logged after its last checkpoint, which is done again, and a line it left half written."""
-    kept = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except ValueError:
-            continue
-    path.write_text("".join(kept))
-
-
-def _log(metrics: TextIO, **values: Any) -> None:
-    metrics.write(json.dumps(values) + "\n")
-    metrics.flush()

@@ -1,5 +1,6 @@
 """What a training run can be told; the defaults train a small model on two cores."""
 
+import math
 from dataclasses import dataclass, field
 
 from symbolic.errors import InputError
@@ -23,6 +24,8 @@ class TrainingSettings:
     """A run. Tokens of one step = lanes × segment_length × processes."""
 
     model: ModelSettings = field(default_factory=ModelSettings)
+    from_model: str | None = None
+    """A bundled model's name, a model folder or a run to start from (`--from`); its shape and tokenizer stay. None: random weights."""
     steps: int = 4000
     """Optimizer steps of the whole run; a resumed run may be given more."""
     lanes: int = 12
@@ -44,10 +47,20 @@ class TrainingSettings:
     random_seed: int = 0
     checkpoint_every: int = 250
     evaluate_every: int = 500
+    """Steps between evaluations; a run that starts from a model is also evaluated before its first step."""
     evaluation_pieces: int = 64
     """Held-out pieces scored at every evaluation, by their first 1024 tokens."""
+    patience: int = 0
+    """Evaluations in a row without a better held-out figure after which the run stops; 0: it runs to its end."""
+    sample_every: int = 1000
+    """Steps between samples (MIDI and a picture in RUN/samples): 8 bars after the beginning of a held-out piece; 0: none."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "lanes", "segment_length", "checkpoint_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; at least 1 is needed")
+        for name in ("patience", "sample_every", "warmup_steps", "evaluation_pieces"):
+            if getattr(self, name) < 0:
+                raise InputError(f"training setting {name} is {getattr(self, name)}; 0 or more is needed")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise InputError(f"training setting learning_rate is {self.learning_rate}; a number above 0 is needed, such as 0.002")
