@@ -25,9 +25,10 @@ def quarters_in_bar(notes: Notes, ticks_per_quarter: int) -> int | None:
     bass = 1 + np.clip((72 - notes.pitch) / 24, 0, 1) * (notes.program >= 0)
     on_beat = np.abs(notes.onset % ticks_per_quarter - ticks_per_quarter / 2) > ticks_per_quarter * 0.4  # within a tenth of a beat
     accents = np.sqrt(np.bincount(place, weights=weight * bass * on_beat))
-    accents = accents - np.convolve(accents, np.ones(12) / 12, mode="same")
+    loudness = float(accents @ accents)
+    accents = accents - np.convolve(np.pad(accents, (6, 5), mode="reflect"), np.ones(12) / 12, mode="valid")
     energy = float(accents @ accents)
-    if energy <= 0:
+    if energy <= 1e-6 * loudness:
         return None
     three, four = (sum(float(accents[:-lag] @ accents[lag:]) / energy for lag in lags) / len(lags) for lags in ((3, 6, 9), (4, 8, 16)))
     if abs(three - four) < CLEARLY:

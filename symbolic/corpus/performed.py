@@ -41,7 +41,7 @@ def sameness(notes: Notes, ticks_per_quarter: int) -> tuple[float, float]:
         chosen = np.linspace(0, len(events) - 1, MOST_ONSETS).astype(int)
         ahead_place, ahead_part = ahead_place[chosen], ahead_part[chosen]
     distance = np.abs(ahead_place[:, 1:] - ahead_place[:, :1])
-    near_by = max(2, ticks_per_quarter // NEAR)
+    near_by = max(1, ticks_per_quarter // NEAR)
     near = ((distance <= near_by) | (distance >= ticks_per_quarter - near_by)) & (ahead_part[:, 1:] == ahead_part[:, :1])
     owner = np.repeat(ahead_part[:, 0], np.count_nonzero(near, axis=1))
     same = distance[near] == 0

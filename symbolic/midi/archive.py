@@ -45,8 +45,10 @@ def unpacked(stream: IO[bytes], member: Member, limit: int) -> bytes:
         raise InputError("locked with a password; unpack it first")
     if member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(f"packed by method {member.method}, which is not read here; unpack it first")
-    stream.seek(member.start)
-    header = stream.read(30)
+    header = b""
+    if member.start >= 0:  # before the file's first byte when the central directory is not where it says
+        stream.seek(member.start)
+        header = stream.read(30)
     if header[:4] != b"PK\x03\x04" or len(header) < 30:
         raise InputError("the zip archive is damaged here")
     stream.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), io.SEEK_CUR)
