@@ -15,8 +15,9 @@ from typing import Any
 from symusic.core import ScoreTick
 
 from symbolic.midi.bars import GRACE, VELOCITIES, Bar, Quarters, Sound, before, score_of_bars
+from symbolic.midi.repeat_signs import signs_in_musicxml, signs_in_part
 from symbolic.midi.seeds import DEFAULT_DYNAMIC
-from symbolic.midi.unfolding import Signs, playing_order
+from symbolic.midi.unfolding import playing_order
 
 DEFAULT_DRUM = 38  # a snare drum, for percussion that does not say what it is
 
@@ -37,40 +38,46 @@ def read_notation(text: str, kind: str) -> tuple[ScoreTick, list[str]]:
 
     Raises `InputError` without a name in front, or any of music21's exceptions.
     """
-    parts, remarks = _parts(text, kind)
+    remarks: list[str] = []
+    if kind == "musicxml":
+        root = _partwise(ElementTree.fromstring(text))
+        parts = _musicxml_parts(root)
+        signs = signs_in_musicxml(root)
+    else:
+        parts = _abc_parts(text, remarks)
+        signs = []
     bars = _bars(parts, remarks)
-    order, remark = playing_order(_repeat_signs(parts[0], len(bars)))
+    order, remark = playing_order(signs if len(signs) == len(bars) else signs_in_part(parts[0], len(bars)))
     if remark:
         remarks.append(remark)
     score, left_out = score_of_bars([bars[index] for index in order], [_name(part) for part in parts])
     return score, remarks + left_out
 
 
-def _parts(text: str, kind: str) -> tuple[list[Any], list[str]]:
-    """music21's parts of the text; of a book of tunes those of the first."""
-    from music21 import abcFormat, stream
-    from music21.abcFormat import translate
+def _musicxml_parts(root: ElementTree.Element) -> list[Any]:
     from music21.musicxml import xmlToM21
 
-    remarks: list[str] = []
-    if kind == "musicxml":
-        importer = xmlToM21.MusicXMLImporter()
-        importer.xmlText = _partwise(text)
-        importer.parseXMLText()
-        score: Any = importer.stream
-    else:
-        score = translate.abcToStreamScore(abcFormat.ABCFile().readstr(text))
+    importer = xmlToM21.MusicXMLImporter()
+    importer.xmlRoot = root
+    importer.xmlRootToScore(root, importer.stream)
+    return list(importer.stream.parts)
+
+
+def _abc_parts(text: str, remarks: list[str]) -> list[Any]:
+    from music21 import abcFormat, stream
+    from music21.abcFormat import translate
+
+    score: Any = translate.abcToStreamScore(abcFormat.ABCFile().readstr(text))
     if isinstance(score, stream.Opus):
-        remarks.append(f"{len(score.scores)} pieces in one file, the first is read")
+        remarks.append(f"{len(score.scores)} tunes, the first is read")
         score = score.scores[0]
-    return list(score.parts) or [score], remarks
+    return list(score.parts) or [score]
 
 
-def _partwise(text: str) -> str:
+def _partwise(root: ElementTree.Element) -> ElementTree.Element:
     """MusicXML by parts; the other order, by bars, is turned around, as music21 reads only the first."""
-    root = ElementTree.fromstring(text)
     if root.tag != "score-timewise":
-        return text
+        return root
     turned = ElementTree.Element("score-partwise", root.attrib)
     parts: dict[str, ElementTree.Element] = {}
     for child in root:
@@ -82,41 +89,11 @@ def _partwise(text: str) -> str:
             measure = ElementTree.SubElement(parts.setdefault(name, ElementTree.Element("part", {"id": name})), "measure", child.attrib)
             measure.extend(list(part))
     turned.extend(parts.values())
-    return ElementTree.tostring(turned, encoding="unicode")
+    return turned
 
 
 def _name(part: Any) -> str:
     return " ".join(str(part.partName or "").split())
-
-
-def _repeat_signs(part: Any, bars: int) -> list[Signs]:
-    """What stands at each bar of a part that says in which order they are played."""
-    from music21 import bar, repeat, spanner, stream
-
-    measures = list(part.getElementsByClass(stream.Measure))
-    signs = [Signs() for _ in range(max(len(measures), bars))]
-    places = {id(measure): index for index, measure in enumerate(measures)}
-    for index, measure in enumerate(measures):
-        for line in (measure.leftBarline, measure.rightBarline):
-            if isinstance(line, bar.Repeat) and line.direction == "start":
-                signs[index].repeat_start = True
-            elif isinstance(line, bar.Repeat):
-                signs[index].repeat_end = line.times or 2
-        for sign in measure.getElementsByClass(repeat.RepeatExpression):
-            signs[index].segno |= isinstance(sign, repeat.Segno)
-            signs[index].fine |= isinstance(sign, repeat.Fine)
-            signs[index].coda |= isinstance(sign, repeat.Coda)
-            signs[index].da_capo |= isinstance(sign, (repeat.DaCapo, repeat.DaCapoAlFine, repeat.DaCapoAlCoda))
-            signs[index].dal_segno |= isinstance(sign, (repeat.DalSegno, repeat.DalSegnoAlFine, repeat.DalSegnoAlCoda, repeat.AlSegno))
-    for bracket in part.recurse().getElementsByClass(spanner.RepeatBracket):
-        covered = sorted(places[id(measure)] for measure in bracket.getSpannedElements() if id(measure) in places)
-        for index in range(covered[0], covered[-1] + 1) if covered else ():
-            signs[index].endings = frozenset(number for number in bracket.numberRange if number > 0)
-    codas = [sign for sign in signs if sign.coda]
-    if len(codas) > 1:  # the first says where to leave, the last where to go
-        for sign in codas[:-1]:
-            sign.coda, sign.to_coda = False, True
-    return signs
 
 
 def _bars(parts: list[Any], remarks: list[str]) -> list[Bar]:

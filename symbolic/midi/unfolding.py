@@ -1,7 +1,8 @@
 """In which order written bars are played: repeats, endings, da capo and dal segno.
 
-A repeat without a beginning goes back to the end of the one before it (a second movement, a trio), not to the first bar.
-After a jump back (D.C., D.S.) repeats are not taken again and the last ending is played, as players do.
+A repeat without a beginning goes back to the end of the one before it (a trio, a second movement), not to the first bar, and
+a da capo goes back to the beginning of its movement. After such a jump repeats are not taken again and the last ending is
+played, as players do; behind the Fine the music goes on after the bar that said da capo, where the next movement begins.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ MOST_BARS = 50_000
 
 @dataclass
 class Signs:
-    """What stands at one bar. `endings` are the passes for which it is played, such as {1}; empty for all."""
+    """What stands at one bar. `endings` are the passes in which it is played, such as {1}; empty for all."""
 
     repeat_start: bool = False
     repeat_end: int = 0  # how often the passage is played, 2 for a plain sign; 0 for no sign
     endings: frozenset[int] = frozenset()
+    beginning: bool = False  # of a movement
     segno: bool = False
     coda: bool = False  # the target
     to_coda: bool = False
@@ -28,15 +30,17 @@ class Signs:
 def playing_order(bars: list[Signs]) -> tuple[list[int], str | None]:
     """Indices of the bars in playing order, and a phrase when the signs make no sense and each bar is played once."""
     order: list[int] = []
-    taken: set[int] = set()  # bars whose jump is done
-    section, turn, index, jumped = 0, 1, 0, False
+    jump = -1  # the bar whose da capo or dal segno is being followed
+    taken: set[int] = set()
+    section, turn, index = 0, 1, 0
     while index < len(bars):
         bar = bars[index]
-        if bar.repeat_start and index != section:
+        if (bar.repeat_start or bar.beginning) and index != section:
             section, turn = index, 1
+            jump = -1 if bar.beginning and index > jump else jump
         if bar.endings:
             last = max(max(b.endings) for b in bars[index : _group_end(bars, index)])
-            if (last if jumped else turn) not in bar.endings:
+            if (last if jump >= 0 else turn) not in bar.endings:
                 index = _bracket_end(bars, index)
                 if index < len(bars) and not bars[index].endings:  # behind the last bracket a new passage begins
                     section, turn = index, 1
@@ -44,20 +48,24 @@ def playing_order(bars: list[Signs]) -> tuple[list[int], str | None]:
         order.append(index)
         if len(order) > MOST_BARS:
             return list(range(len(bars))), "the repeats never end and are not played"
-        if bar.repeat_end and not jumped and turn < min(_turns(bars, index), MOST_TIMES):
+        if bar.repeat_end and jump < 0 and turn < min(_turns(bars, index), MOST_TIMES):
             turn, index = turn + 1, section
             continue
-        if bar.fine and jumped:
-            break
         index += 1
-        if (bar.da_capo or bar.dal_segno) and index - 1 not in taken:
+        if bar.fine and jump >= index - 1:
+            index, jump = jump + 1, -1
+            section, turn = index, 1
+        elif (bar.da_capo or bar.dal_segno) and index - 1 not in taken:
             taken.add(index - 1)
-            jumped = True
-            index = section = 0 if bar.da_capo else next((i for i, b in enumerate(bars) if b.segno), 0)
+            jump = index - 1
+            targets = [i for i in range(index) if (bars[i].segno if bar.dal_segno else bars[i].beginning)]
+            index = section = targets[-1] if targets else 0
             turn = 1
-        elif bar.to_coda and jumped and any(b.coda for b in bars):
-            index = section = next(i for i, b in enumerate(bars) if b.coda)
-            jumped, turn = False, 1
+        elif bar.to_coda and jump >= 0 and any(b.coda for b in bars[index:]):
+            index = section = next(i for i in range(index, len(bars)) if bars[i].coda)
+            jump, turn = -1, 1
+        elif index - 1 == jump:
+            section, turn, jump = index, 1, -1
         elif (bar.repeat_end and not bar.endings) or (bar.endings and index < len(bars) and not bars[index].endings):
             section, turn = index, 1
     return order, None
