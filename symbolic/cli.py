@@ -116,6 +116,9 @@ def tokenize_command(options: argparse.Namespace) -> Outcome:
     ]
     if report["skipped"]:
         lines.append(f"skipped {report['skipped']:,}: " + "; ".join(f"{reason} ({n})" for reason, n in report["skip_reasons"].items()))
+    if others := report["not_music"]:
+        kinds = ", ".join(f"{suffix or 'no suffix'} ({count:,})" for suffix, count in list(others.items())[:6])
+        lines.append(f"not opened, no music by name and first bytes: {kinds}{' and more' if len(others) > 6 else ''}")
     lines.append(f"report: {Path(options.output) / 'report.html'}; each file and why: {Path(options.output) / 'verdicts.jsonl'}")
     return report, lines
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import datasets
@@ -188,6 +189,19 @@ def test_a_small_file_with_one_huge_delta_is_refused(tmp_path, coarse, melody, d
     tokenize_folder(folder_of(tmp_path / "midi", {"good.mid": melody(drawn(1)), "long.mid": score}), tmp_path / "out", coarse)
     assert verdicts(tmp_path / "out")["long.mid"]["kind"] == "runaway"
     assert len(Corpus(tmp_path / "out").ids) < 200
+
+
+def test_what_lies_beside_music_is_counted(tmp_path, coarse, melody, drawn, folder_of):
+    """Texts and other archives are told by suffix, in the folder and in a zip archive; hidden files and MIDI of another name are not."""
+    folder = folder_of(tmp_path / "midi", {"a.mid": melody(drawn(1)), "b.unknown": melody(drawn(2))})
+    (folder / "b.unknown").replace(folder / "b.bin")
+    for name in ("README", "notes.txt", "more.tar.xz", ".hidden"):
+        (folder / name).write_text("no music")
+    with zipfile.ZipFile(folder / "c.zip", "w") as archive:
+        archive.writestr("cover.JPG", "no music")
+        archive.write(folder / "a.mid", "inner.mid")
+    report = tokenize_folder(folder, tmp_path / "out", coarse)
+    assert (report["pieces"], report["not_music"]) == (3, {"": 1, ".jpg": 1, ".txt": 1, ".xz": 1})
 
 
 def test_a_file_that_is_gone_or_locked_is_a_verdict(tmp_path, coarse, melody, drawn, folder_of):

@@ -260,6 +260,16 @@ def test_a_collection_of_the_other_kind_is_named(tmp_path):
     assert any("drums holds performances" in finding for finding in report["findings"])
 
 
+def test_what_is_no_music_is_counted_and_archives_are_told(tmp_path):
+    """Files beside the music are counted by suffix, the most first; archives that are not opened are said to be unpacked."""
+    folder = dataset(tmp_path, [kept(f"{n}.mid", piece(n)) for n in range(4)])
+    report = write_report(folder, others={"": 1, ".xz": 2, ".pdf": 3})
+    assert list(report["not_music"].items()) == [(".pdf", 3), (".xz", 2), ("", 1)]
+    assert any("2 archives (.xz) were not opened" in finding for finding in report["findings"])
+    assert "no suffix" in (folder / "report.html").read_text()
+    assert not any("archive" in finding for finding in write_report(folder, others={".pdf": 3})["findings"])
+
+
 def test_files_that_are_gone_are_passed_over(tmp_path):
     """A file deleted since is not measured; with none left nothing is recommended, and the page says so."""
     (tmp_path / "music").mkdir()

@@ -5,12 +5,13 @@ from typing import Any
 from symbolic.corpus.recommendation import HEARD_MS
 
 MOST_FINDINGS = 3
+ARCHIVES = (".tar", ".gz", ".tgz", ".xz", ".bz2", ".zst", ".7z", ".rar")
 
 
 def findings(report: dict[str, Any]) -> list[str]:
     """At most `MOST_FINDINGS` sentences about a report, the most urgent first; none about an empty one."""
     found = [*_refused(report), *_wrong_grid(report), *_straddling(report), *_repeats(report), *_suspicious(report), *_one_sided(report)]
-    found += _dropped(report)
+    found += [*_dropped(report), *_packed(report)]
     return [sentence for urgency, sentence in sorted(found, key=lambda item: -item[0]) if urgency > 0][:MOST_FINDINGS]
 
 
@@ -34,6 +35,14 @@ def _refused(report: dict[str, Any]) -> Found:
     kind, count = next(iter(report["skip_reasons"].items()))
     told = f"{report['skipped']:,} of {tried:,} files could not be used, mostly “{kind}” ({count:,}): see which below."
     return [(0.3 + 5 * report["skipped"] / tried, told)]
+
+
+def _packed(report: dict[str, Any]) -> Found:
+    packed = {suffix: count for suffix, count in report["not_music"].items() if suffix in ARCHIVES}
+    if not packed:
+        return []
+    kinds = ", ".join(packed)
+    return [(2.0, f"{sum(packed.values()):,} archives ({kinds}) were not opened, only .zip is: unpack them if they hold music.")]
 
 
 def _straddling(report: dict[str, Any]) -> Found:

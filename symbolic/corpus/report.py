@@ -7,7 +7,7 @@ Nothing in either depends on the clock or the machine: the same verdicts give th
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,15 +31,16 @@ SAMPLE_NOTES = 20_000
 """Files with more notes are not used to compare settings: a few would take all the time."""
 
 
-def write_report(folder: str | Path, source: str | Path | None = None) -> dict[str, Any]:
+def write_report(folder: str | Path, source: str | Path | None = None, others: Mapping[str, int] | None = None) -> dict[str, Any]:
     """Write report.json and report.html into the dataset `folder` from its verdicts.jsonl; gives what report.json holds.
 
     `source` is the folder of music the verdicts speak of: up to 50 of its files are read again and encoded with the
     settings for scores and for performances, so that the recommendation is measured; without it none is given.
+    `others` counts by suffix what lay in the folder beside music.
     Raises `InputError` when there are no verdicts or they are damaged.
     """
     folder = Path(folder)
-    report = collect(folder, Path(source) if source is not None else None)
+    report = collect(folder, Path(source) if source is not None else None, others or {})
     with new_file(folder / "report.json", force=True) as path:
         path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace")
     with new_file(folder / "report.html", force=True) as path:
@@ -47,7 +48,7 @@ def write_report(folder: str | Path, source: str | Path | None = None) -> dict[s
     return report
 
 
-def collect(folder: Path, source: Path | None = None) -> dict[str, Any]:
+def collect(folder: Path, source: Path | None, others: Mapping[str, int]) -> dict[str, Any]:
     """The content of report.json."""
     tally = Tally()
     for verdict in verdicts(folder):
@@ -55,6 +56,7 @@ def collect(folder: Path, source: Path | None = None) -> dict[str, Any]:
     largest = tally.groups.largest_clusters(MOST_CLUSTERS)
     report = tally.result()
     report["folder"] = (source or folder).resolve().name
+    report["not_music"] = dict(sorted(others.items(), key=lambda item: (-item[1], item[0])))
     report["vocabulary_size"] = _vocabulary_size(folder)
     report["largest_clusters"] = _clusters(folder, largest) if largest else []
     measured = compare_settings(source, [*tally.sample.items(), *tally.slow_sample.items()]) if source is not None else Measured.nothing()

@@ -103,6 +103,9 @@ def _refused(report: dict[str, Any]) -> str:
         parts.append(f"<h3>left out as asked: {report['excluded']:,}</h3>{paths(left_out, report['excluded'])}")
     if report["repairs"]:
         parts.append("<h3>Read after a repair</h3>" + table(["repair", "files"], [(k, f"{n:,}") for k, n in report["repairs"].items()]))
+    if report["not_music"]:
+        rows = [(suffix or "no suffix", f"{n:,}") for suffix, n in report["not_music"].items()]
+        parts.append("<h3>Not opened: by name and first bytes no music</h3>" + table(["ending in", "files"], rows[:_OPEN]))
     return "".join(parts)
 
 

@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +71,8 @@ def tokenize_folder(
     refuse_existing(output, force)
     if output.exists() and not (output / "offsets.npy").is_file():
         raise InputError(f"{output}: --force replaces a dataset, and this is none (no offsets.npy in it); choose another -o")
-    files = music_files(folder)
+    others: Counter[str] = Counter()
+    files = music_files(folder, others)
     patterns = _excluding(files, exclude)
     identities = np.array([_identity(file) for file in files], dtype=f"S{IDENTITY}")
     wanted = np.array([pattern is None for pattern in patterns])
@@ -89,7 +91,7 @@ def tokenize_folder(
             first = json.loads(journal.read(int(places[wanted][0]), 0))["verdict"]
             workshop.discard()
             raise InputError(f"{folder}: none of the {wanted.sum()} files could be read; the first, {first['path']}: {first['reason']}")
-        report = write_report(dataset, folder)
+        report = write_report(dataset, folder, others)
         workshop.publish(run)
     return report
 

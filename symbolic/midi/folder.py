@@ -7,6 +7,7 @@ An archive inside an archive is listed as one file and not opened.
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,20 +57,21 @@ class MusicFile:
         return data
 
 
-def music_files(folder: str | Path) -> list[MusicFile]:
+def music_files(folder: str | Path, others: Counter[str] | None = None) -> list[MusicFile]:
     """All music below a folder, or in a zip archive, sorted by name.
 
-    A file counts by its suffix, or when it has another and its first bytes are those of MIDI.
+    A file counts by its suffix, or when it has another and its first bytes are those of MIDI. What does not count is
+    counted in `others`, by suffix ("" for none).
     Raises `InputError` when there is no such folder or no music in it.
     """
-    folder = Path(folder)
+    folder, others = Path(folder), Counter() if others is None else others
     if not folder.exists():
         raise InputError(f"{folder}: no such folder; check the spelling")
     if folder.is_dir():
-        found = [music for entry in _files(folder) for music in _in_entry(entry, folder)]
+        found = [music for entry in _files(folder) for music in _in_entry(entry, folder, others)]
     elif folder.suffix.lower() == ".zip":
         status = folder.stat()
-        found = list(_in_archive(folder, "", status.st_size, status.st_mtime_ns))
+        found = list(_in_archive(folder, "", status.st_size, status.st_mtime_ns, others))
     else:
         raise InputError(f"{folder}: this is a file; a folder of music, or a zip archive of one, is wanted")
     if not found:
@@ -103,7 +105,7 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str] | MusicFile]:
                     folders.append(entry.path)
 
 
-def _in_entry(entry: "os.DirEntry[str] | MusicFile", folder: Path) -> Iterator[MusicFile]:
+def _in_entry(entry: "os.DirEntry[str] | MusicFile", folder: Path, others: Counter[str]) -> Iterator[MusicFile]:
     """The music that one entry is, or holds."""
     if isinstance(entry, MusicFile):
         yield entry
@@ -117,17 +119,18 @@ def _in_entry(entry: "os.DirEntry[str] | MusicFile", folder: Path) -> Iterator[M
             yield _unreadable(path, folder, f"cannot be read ({error.strerror})")
         return
     if not regular or (suffix not in SUFFIXES and not _is_midi(path)):
+        others[suffix] += 1
         return
     name = _readable(path, folder)
     if suffix == ".zip":
-        yield from _in_archive(path, name, status.st_size, status.st_mtime_ns)
+        yield from _in_archive(path, name, status.st_size, status.st_mtime_ns, others)
     elif suffix == ".abc":
         yield from _in_book(MusicFile(name, path, None, status.st_size, status.st_mtime_ns))
     else:
         yield MusicFile(name, path, None, status.st_size, status.st_mtime_ns)
 
 
-def _in_archive(path: Path, name: str, size: int, stamp: int) -> Iterator[MusicFile]:
+def _in_archive(path: Path, name: str, size: int, stamp: int, others: Counter[str]) -> Iterator[MusicFile]:
     """The music in a zip archive; the archive itself when it is damaged, or is one compressed score."""
     try:
         found = members(path)
@@ -140,7 +143,10 @@ def _in_archive(path: Path, name: str, size: int, stamp: int) -> Iterator[MusicF
     with path.open("rb") as stream:
         for member in found:
             suffix = os.path.splitext(member.name)[1].lower()
-            if is_hidden(member.name) or (suffix not in SUFFIXES and not _begins_as_midi(stream, member)):
+            if is_hidden(member.name):
+                continue
+            if suffix not in SUFFIXES and not _begins_as_midi(stream, member):
+                others[suffix] += 1
                 continue
             music = MusicFile(f"{name}/{member.name}" if name else member.name, path, member.name, member.size, stamp, member)
             yield from _in_book(music) if suffix == ".abc" else (music,)
