@@ -57,13 +57,15 @@ def score_of_bars(bars: list[Bar], names: list[str]) -> tuple[ScoreTick, list[st
         starts.append(starts[-1] + Fraction(bar.length).limit_denominator(65535))
     for start, meter in _signatures(bars, starts):
         score.time_signatures.append(TimeSignatureTick(_ticks(start, tpq), *meter))
-    key = None
+    key = tempo = None
     for bar, start in zip(bars, starts, strict=False):
         if bar.key is not None and bar.key != key:
             key = bar.key
             score.key_signatures.append(KeySignatureTick(_ticks(start, tpq), *key))
         for offset, quarters_per_minute in bar.tempos:
-            score.tempos.append(TempoTick(_ticks(start + Fraction(offset), tpq), quarters_per_minute))
+            if quarters_per_minute != tempo:
+                tempo = quarters_per_minute
+                score.tempos.append(TempoTick(_ticks(start + Fraction(offset), tpq), tempo))
     lost = sum(_lay_out(score, bars, starts, part, name, tpq) for part, name in enumerate(names))
     return score, [f"{lost} grace notes before the first beat left out"] if lost else []
 

@@ -57,13 +57,13 @@ _child: _Child | None = None
 _turn = threading.Lock()
 
 
-def read_isolated(text: str, kind: str, seconds: float = SECONDS) -> Any:
-    """`notation.read_notation(text, kind)` in another process. Raises `InputError`, without a name in front, also for its end."""
+def read_isolated(text: str, seconds: float = SECONDS) -> Any:
+    """`notation.read_musicxml(text)` in another process. Raises `InputError`, without a name in front, also for its end."""
     with _turn:
-        return _answered(text, kind, seconds)
+        return _answered(text, seconds)
 
 
-def _answered(text: str, kind: str, seconds: float) -> Any:
+def _answered(text: str, seconds: float) -> Any:
     global _child
     if _child is not None and (_child.owner != os.getpid() or _child.files >= FILES_PER_CHILD or _child.process.poll() is not None):
         close()
@@ -72,7 +72,7 @@ def _answered(text: str, kind: str, seconds: float) -> Any:
         atexit.register(close)
     clock = time.monotonic()
     try:
-        answer = _child.ask((text, kind, seconds), seconds)
+        answer = _child.ask((text, seconds), seconds)
     except BaseException:  # Ctrl-C in the middle: the next answer would be of this file
         close()
         raise
@@ -103,17 +103,17 @@ def serve() -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between the answers
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    from symbolic.midi.notation import read_notation
+    from symbolic.midi.notation import read_musicxml
 
     while True:
         try:
-            text, kind, seconds = _receive(requests)
+            text, seconds = _receive(requests)
         except EOFError:
             return
         _limit(seconds)
         answer: tuple[bool, Any]
         try:
-            answer = True, read_notation(text, kind)
+            answer = True, read_musicxml(text)
         except InputError as error:
             answer = False, str(error)
         except MemoryError:

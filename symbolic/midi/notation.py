@@ -1,8 +1,8 @@
-"""MusicXML and ABC as a score, through music21: what is played, in the order in which it is played.
+"""MusicXML as a score, through music21: what is played, in the order in which it is played.
 
 Times inside are quarters. Kept: notes, ties, bars with their meters, keys, tempo marks, dynamics as velocities, programs,
 percussion; transposing instruments sound as they sound, repeats are unfolded, grace notes are thirty-seconds before the beat.
-Ornaments, lyrics and articulation are left out. Of a file with several pieces the first is read.
+Ornaments, lyrics and articulation are left out.
 music21 is slow and can be led astray by a file, so `symbolic.midi.reading` calls this in another process (`isolation`).
 """
 
@@ -14,10 +14,11 @@ from typing import Any
 
 from symusic.core import ScoreTick
 
+from symbolic.errors import InputError
 from symbolic.midi.bars import GRACE, VELOCITIES, Bar, Quarters, Sound, before, score_of_bars
-from symbolic.midi.repeat_signs import signs_in_musicxml, signs_in_part
+from symbolic.midi.repeat_signs import signs_in_musicxml
 from symbolic.midi.seeds import DEFAULT_DYNAMIC
-from symbolic.midi.unfolding import playing_order
+from symbolic.midi.unfolding import Signs, playing_order
 
 DEFAULT_DRUM = 38  # a snare drum, for percussion that does not say what it is
 
@@ -33,45 +34,28 @@ class _State:
     velocity: int = VELOCITIES[DEFAULT_DYNAMIC]
 
 
-def read_notation(text: str, kind: str) -> tuple[ScoreTick, list[str]]:
-    """The score in `text`, of kind "musicxml" or "abc", and plain phrases for what could not be taken as it is written.
+def read_musicxml(text: str) -> tuple[ScoreTick, list[str]]:
+    """The score, and plain phrases for what could not be taken as it is written.
 
     Raises `InputError` without a name in front, or any of music21's exceptions.
     """
+    from music21.musicxml import xmlToM21
+
+    root = _partwise(ElementTree.fromstring(text))
+    importer = xmlToM21.MusicXMLImporter()
+    importer.xmlRoot = root
+    importer.xmlRootToScore(root, importer.stream)
+    parts = list(importer.stream.parts)
+    if not parts:
+        raise InputError("MusicXML without a part in it")
     remarks: list[str] = []
-    if kind == "musicxml":
-        root = _partwise(ElementTree.fromstring(text))
-        parts = _musicxml_parts(root)
-        signs = signs_in_musicxml(root)
-    else:
-        parts = _abc_parts(text, remarks)
-        signs = []
     bars = _bars(parts, remarks)
-    order, remark = playing_order(signs if len(signs) == len(bars) else signs_in_part(parts[0], len(bars)))
+    signs = signs_in_musicxml(root)[: len(bars)]
+    order, remark = playing_order(signs + [Signs()] * (len(bars) - len(signs)))
     if remark:
         remarks.append(remark)
     score, left_out = score_of_bars([bars[index] for index in order], [_name(part) for part in parts])
     return score, remarks + left_out
-
-
-def _musicxml_parts(root: ElementTree.Element) -> list[Any]:
-    from music21.musicxml import xmlToM21
-
-    importer = xmlToM21.MusicXMLImporter()
-    importer.xmlRoot = root
-    importer.xmlRootToScore(root, importer.stream)
-    return list(importer.stream.parts)
-
-
-def _abc_parts(text: str, remarks: list[str]) -> list[Any]:
-    from music21 import abcFormat, stream
-    from music21.abcFormat import translate
-
-    score: Any = translate.abcToStreamScore(abcFormat.ABCFile().readstr(text))
-    if isinstance(score, stream.Opus):
-        remarks.append(f"{len(score.scores)} tunes, the first is read")
-        score = score.scores[0]
-    return list(score.parts) or [score]
 
 
 def _partwise(root: ElementTree.Element) -> ElementTree.Element:

@@ -66,7 +66,7 @@ def read(
 def read_bytes(data: bytes, name: str, seconds: float = SECONDS) -> Reading:
     """The score in the bytes of a file, what the file is, and what had to be repaired.
 
-    `name` stands at the beginning of every message; MusicXML and ABC may take `seconds`.
+    `name` stands at the beginning of every message; MusicXML may take `seconds`.
     Raises `InputError` for what is no music, cannot be repaired or has no notes in it.
     """
     try:
@@ -106,16 +106,18 @@ def _read(data: bytes, seconds: float) -> Reading:
         return _zip(data, seconds)
     if kind == "musicxml":
         check_xml(data)
-        return Reading(*_notation(decoded(data), kind, seconds))
+        return _musicxml(data, kind, seconds)
     if kind == "kern":
         from symbolic.midi.kern import read_kern
 
         score, remarks = read_kern(decoded(data))
         return Reading(score, kind, tuple(remarks))
+    from symbolic.midi.abc_notation import read_abc
+
     book = tunes(data)
-    remarks = [f"a book of {len(book)} tunes, the first is read"] if len(book) > 1 else []
-    score, kind, repairs = _notation(decoded(tune_bytes(data, book[0]) if book else data), kind, seconds)
-    return Reading(score, kind, (*remarks, *repairs))
+    score, remarks = read_abc(decoded(tune_bytes(data, book[0]) if book else data))
+    first = [f"a book of {len(book)} tunes, the first is read"] if len(book) > 1 else []
+    return Reading(score, kind, (*first, *remarks))
 
 
 def _midi(data: bytes, kind: str, remarks: list[str]) -> Reading:
@@ -139,9 +141,10 @@ def _midi(data: bytes, kind: str, remarks: list[str]) -> Reading:
         raise InputError(f"this MIDI file is damaged ({len(data)} bytes; {reason or error})") from error
 
 
-def _notation(text: str, kind: str, seconds: float) -> tuple[ScoreTick, str, tuple[str, ...]]:
-    score, remarks = read_isolated(text, kind, seconds)
-    return score, kind, tuple(remarks)
+def _musicxml(data: bytes, kind: str, seconds: float) -> Reading:
+    check_xml(data)
+    score, remarks = read_isolated(decoded(data), seconds)
+    return Reading(score, kind, tuple(remarks))
 
 
 def _zip(data: bytes, seconds: float) -> Reading:
@@ -149,10 +152,7 @@ def _zip(data: bytes, seconds: float) -> Reading:
     found = members(data)
     score = musicxml_member(data, found)
     if score is not None:
-        inside = unpacked(io.BytesIO(data), score, LARGEST_MEMBER)
-        check_xml(inside)
-        text, _, repairs = _notation(decoded(inside), "musicxml", seconds)
-        return Reading(text, "compressed musicxml", repairs)
+        return _musicxml(unpacked(io.BytesIO(data), score, LARGEST_MEMBER), "compressed musicxml", seconds)
     suffixes = (*MIDI_SUFFIXES, *NOTATION_SUFFIXES)
     music = [member for member in found if member.name.lower().endswith(suffixes) and not is_hidden(member.name)]
     if len(music) != 1:

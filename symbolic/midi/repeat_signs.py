@@ -1,16 +1,15 @@
-"""Which signs of repetition stand at each bar, in MusicXML and in a part that music21 has read.
+"""Which signs of repetition stand at each bar of MusicXML, and the words that say the same in any notation.
 
-In MusicXML the `<sound>` elements say what is meant, whatever the words above the staff ("M. D. C. al Fine"); where there are none
+The `<sound>` elements say what is meant, whatever the words above the staff ("M. D. C. al Fine"); where there are none
 the words are read. Bar numbers that begin again begin a new movement.
 """
 
 import re
 import xml.etree.ElementTree as ElementTree
-from typing import Any
 
 from symbolic.midi.unfolding import Signs
 
-_WORDS = {
+WORDS = {
     "da_capo": re.compile(r"\bd\.? ?c\b|\bda capo\b", re.IGNORECASE),
     "dal_segno": re.compile(r"\bd\.? ?s\b|\bdal segno\b", re.IGNORECASE),
     "fine": re.compile(r"^\W*fine\W*$", re.IGNORECASE),
@@ -45,7 +44,7 @@ def signs_in_musicxml(root: ElementTree.Element) -> list[Signs]:
             sign.segno |= measure.find(".//direction-type/segno") is not None
     if parts:
         _movements(signs, [measure.get("number", "") for measure in parts[0]])
-        unsaid = [name for name in _WORDS if not any(getattr(sign, name) for sign in signs)]
+        unsaid = [name for name in WORDS if not any(getattr(sign, name) for sign in signs)]
         if "da_capo" not in unsaid or "dal_segno" not in unsaid:
             unsaid = [name for name in unsaid if name not in ("da_capo", "dal_segno")]
         for measures in parts:
@@ -60,34 +59,6 @@ _ATTRIBUTES = {
 }  # fmt: skip
 
 
-def signs_in_part(part: Any, bars: int) -> list[Signs]:
-    """The signs of a music21 part of `bars` bars, at least one."""
-    from music21 import bar, repeat, spanner, stream
-
-    measures = list(part.getElementsByClass(stream.Measure))
-    signs = [Signs() for _ in range(max(len(measures), bars))]
-    places = {id(measure): index for index, measure in enumerate(measures)}
-    codas = []
-    for index, (sign, measure) in enumerate(zip(signs, measures, strict=False)):
-        for line in (measure.leftBarline, measure.rightBarline):
-            if isinstance(line, bar.Repeat) and line.direction == "start":
-                sign.repeat_start = True
-            elif isinstance(line, bar.Repeat):
-                sign.repeat_end = line.times or 2
-        for mark in measure.getElementsByClass(repeat.RepeatExpression):
-            sign.segno |= isinstance(mark, repeat.Segno)
-            sign.fine |= isinstance(mark, repeat.Fine)
-            sign.da_capo |= isinstance(mark, (repeat.DaCapo, repeat.DaCapoAlFine, repeat.DaCapoAlCoda))
-            sign.dal_segno |= isinstance(mark, (repeat.DalSegno, repeat.DalSegnoAlFine, repeat.DalSegnoAlCoda, repeat.AlSegno))
-            codas += [index] if isinstance(mark, repeat.Coda) else []
-    for bracket in part.recurse().getElementsByClass(spanner.RepeatBracket):
-        covered = sorted(places[id(measure)] for measure in bracket.getSpannedElements() if id(measure) in places)
-        for index in range(covered[0], covered[-1] + 1) if covered else ():
-            signs[index].endings = frozenset(number for number in bracket.numberRange if number > 0)
-    _split_codas(signs, codas)
-    return signs
-
-
 def _movements(signs: list[Signs], numbers: list[str]) -> None:
     """A bar 0 or 1 after a higher number begins a movement."""
     before = 0
@@ -99,7 +70,7 @@ def _movements(signs: list[Signs], numbers: list[str]) -> None:
 
 def _read_words(sign: Signs, words: list[str], wanted: list[str]) -> None:
     for name in wanted:
-        if any(_WORDS[name].search(text) for text in words):
+        if any(WORDS[name].search(text) for text in words):
             setattr(sign, name, True)
 
 
