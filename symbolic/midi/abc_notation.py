@@ -33,7 +33,7 @@ _BAR_LINE = re.compile(r"(?:\[\||[|:])[|:\]]*|\]")
 _ENDING = re.compile(r"\s*\[?(\d[\d,.\-]*)")
 _TUPLET = re.compile(r"\((\d{1,2})(?::(\d{0,2}))?(?::(\d{0,2}))?")
 _DECORATION = re.compile(r"!([^!|]{1,40})!|\+([^+|\s]{2,40})\+")
-_BROKEN = re.compile(r"\s*(>+|<+)")
+_BROKEN = re.compile(r"[\s)`]*(>+|<+)")
 _SKIPPED = re.compile(r"y\d*|[\s\\`$*()~.H-Wh-w@;?!-]")
 
 

@@ -3,7 +3,7 @@
 Times inside are quarters (float or Fraction). The resolution is 480 ticks to the quarter, or the smallest multiple of it on which
 every note falls (seven in the time of four needs 3360). Ties are joined here, because only the order of playing says what follows.
 A bar shorter or longer than its meter gets a signature of its own length, so that every bar line stands where it is written;
-two pieces of one bar, as around a repeat sign, are one bar again.
+pieces of one bar, as around a repeat sign, are one bar again.
 """
 
 import math
@@ -18,6 +18,7 @@ from symbolic.midi.seeds import DYNAMICS
 RESOLUTION = 480
 MOST_TICKS_PER_QUARTER = 32767  # what a MIDI header can say
 LONGEST_NUMERATOR = 64
+MOST_PIECES = 4  # of one bar, between repeat signs
 GRACE = Fraction(1, 8)  # a grace note lasts a thirty-second
 VELOCITIES = DYNAMICS | {"pppp": 12, "ppp": 20, "fff": 122, "ffff": 127}
 Quarters = float | Fraction
@@ -138,16 +139,25 @@ def _signatures(bars: list[Bar], starts: list[Fraction]) -> list[tuple[Fraction,
         meter = bar.meter
         length = Fraction(bar.length).limit_denominator(65535)
         if meter is None or length != Fraction(4 * meter[0], meter[1]):
-            following = bars[index + 1] if index + 1 < len(bars) else None
-            both = length + Fraction(following.length).limit_denominator(65535) if following else None
-            if meter and following and following.meter == meter and both == Fraction(4 * meter[0], meter[1]):
-                step = 2
-            elif index + 1 < len(bars) or meter is None:
+            step = _pieces(bars, index) if meter is not None else 1
+            if step == 1 and (index + 1 < len(bars) or meter is None):
                 meter = _meter_of(length, meter)
         if meter is not None and (not found or found[-1][1] != meter) and length > 0:
             found.append((start, meter))
         index += step
     return found
+
+
+def _pieces(bars: list[Bar], index: int) -> int:
+    """How many bars from `index` on are pieces of one bar of their meter, 1 when they are none."""
+    meter = bars[index].meter
+    assert meter is not None
+    missing = Fraction(4 * meter[0], meter[1])
+    for place in range(index, min(index + MOST_PIECES, len(bars))):
+        missing -= Fraction(bars[place].length).limit_denominator(65535)
+        if bars[place].meter != meter or missing <= 0:
+            return place - index + 1 if bars[place].meter == meter and missing == 0 else 1
+    return 1
 
 
 def _meter_of(length: Fraction, meter: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -12,6 +12,8 @@ from symbolic.errors import InputError
 
 SNIFFED = 65_536  # bytes that are looked at
 DEEPEST_XML = 100  # elements inside each other; MusicXML needs about ten
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+SMALLEST_MIDI = 14 + 8  # bytes: a header and the head of a track
 KNOWN = "MIDI (.mid, .midi, .kar, .rmi), MusicXML (.xml, .musicxml, .mxl), ABC (.abc) and kern (.krn) are read"
 
 
@@ -56,14 +58,16 @@ def inside_riff(data: bytes) -> tuple[bytes, list[str]]:
         raise InputError("a RIFF file without a MIDI header in it")
     (size,) = struct.unpack_from("<I", data, start - 4)
     (whole,) = struct.unpack_from("<I", data, 4)
-    if data[start - 8 : start - 4] == b"data" and start + size <= len(data) and whole in (len(data) - 8, len(data) - 9):
+    sound = SMALLEST_MIDI <= size <= len(data) - start and whole in (len(data) - 8, len(data) - 9)
+    following = data[start + size + size % 2 :]
+    if data[start - 8 : start - 4] == b"data" and sound and (len(following) < 8 or following[:4].isalnum()):
         return data[start : start + size], []
     return data[start:], ["the sizes of the RIFF chunks are wrong"]
 
 
 def decoded(data: bytes) -> str:
     """Text in UTF-8, in UTF-16 with its mark, or else in Latin-1, which takes any byte."""
-    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+    if data[:2] in UTF_16_MARKS:
         return data[: len(data) // 2 * 2].decode("utf-16", "replace")
     try:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(data)  # a cut through a letter at the end is no error

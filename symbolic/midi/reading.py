@@ -16,7 +16,7 @@ from symusic.core import ScoreQuarter, ScoreSecond, ScoreTick
 from symbolic.errors import InputError
 from symbolic.files import new_file
 from symbolic.midi.archive import Member, members, unpacked
-from symbolic.midi.formats import check_xml, decoded, format_of, inside_riff, is_macbinary
+from symbolic.midi.formats import UTF_16_MARKS, check_xml, decoded, format_of, inside_riff, is_macbinary
 from symbolic.midi.isolation import SECONDS, read_isolated
 from symbolic.midi.repair import repaired
 from symbolic.midi.soundness import begun_notes
@@ -114,6 +114,7 @@ def _read(data: bytes, seconds: float) -> Reading:
         return Reading(score, kind, tuple(remarks))
     from symbolic.midi.abc_notation import read_abc
 
+    data = decoded(data).encode() if data[:2] in UTF_16_MARKS else data
     book = tunes(data)
     score, remarks = read_abc(decoded(tune_bytes(data, book[0]) if book else data))
     first = [f"a book of {len(book)} tunes, the first is read"] if len(book) > 1 else []

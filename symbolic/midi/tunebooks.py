@@ -6,7 +6,7 @@ What stands before the first tune (its meter, the length of a note) holds for al
 import re
 from typing import NamedTuple
 
-_TUNE = re.compile(rb"^X:", re.MULTILINE)
+_TUNE = re.compile(rb"^(?:\xef\xbb\xbf)?(X:)", re.MULTILINE)
 
 
 class Tune(NamedTuple):
@@ -19,8 +19,8 @@ class Tune(NamedTuple):
 
 def tunes(book: bytes) -> list[Tune]:
     """All tunes of a book in order; of a single tune one, and none when there is no `X:`."""
-    starts = [match.start() for match in _TUNE.finditer(book)]
-    return [Tune(start, end, starts[0]) for start, end in zip(starts, [*starts[1:], len(book)], strict=True)]
+    starts = [match.start(1) for match in _TUNE.finditer(book)]
+    return [Tune(start, end, starts[0]) for start, end in zip(starts, [*starts[1:], len(book)], strict=False)]
 
 
 def tune_bytes(book: bytes, tune: Tune) -> bytes:
