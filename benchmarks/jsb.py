@@ -25,6 +25,8 @@ from tqdm import tqdm
 
 from symbolic.models.configuration import make_config
 from symbolic.models.transformer_xl import TransformerXL
+from symbolic.training.optimizing import make_optimizer
+from symbolic.training.settings import TrainingSettings
 
 LOWEST, HIGHEST = 36, 81
 SILENCE = HIGHEST - LOWEST + 1
@@ -37,18 +39,19 @@ NO_LABEL = -100
 class Recipe:
     """All that a run is told; chosen on the validation split."""
 
-    width: int = 256
-    layers: int = 6
-    heads: int = 8
-    inner: int = 1024
-    memory: int = 384
-    dropout: float = 0.3
-    learning_rate: float = 0.001
+    width: int = 192
+    layers: int = 5
+    heads: int = 6
+    inner: int = 768
+    memory: int = 256
+    dropout: float = 0.2
+    optimizer: str = "muon"
+    learning_rate: float = 0.003
     weight_decay: float = 0.1
     epochs: int = 60
-    batch: int = 8
+    batch: int = 2
     warmup: int = 100
-    averaging: float = 0.995
+    averaging: float = 0.99
     beats: bool = True
     twelve_keys: bool = True
 
@@ -151,10 +154,7 @@ class Run:
         torch.manual_seed(random_seed)
         self.model = make_model(recipe)
         self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
-        matrices = [p for p in self.model.parameters() if p.ndim >= 2]
-        others = [p for p in self.model.parameters() if p.ndim < 2]
-        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), fused=True)
+        self.optimizer = make_optimizer(self.model, TrainingSettings(optimizer=recipe.optimizer, weight_decay=recipe.weight_decay))
         self.epoch, self.step, self.best = 0, 0, math.inf
         if (folder / "last.pt").exists():
             state = torch.load(folder / "last.pt", weights_only=True)

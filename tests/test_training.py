@@ -444,7 +444,7 @@ def test_tensorboard_gets_what_the_log_gets(dataset, tmp_path, tiny_settings):
 
 
 TWO_PROCESSES = """
-import os, signal, sys, threading, time
+import dataclasses, os, signal, sys, threading, time
 from pathlib import Path
 from symbolic.errors import InputError
 from symbolic.training.loop import train
@@ -467,6 +467,13 @@ try:
 except InputError as error:
     (folder / f"said-{rank}").write_text(str(error))
 train(folder / "out", folder / "stopped", resume=True)
+
+sharded = dataclasses.replace(settings, sharded=True)
+train(folder / "out", folder / "sharded", sharded)
+steady = dataclasses.replace(sharded, decay_share=0.0, steps=9)
+train(folder / "out", folder / "steady", steady)
+train(folder / "out", folder / "longer", dataclasses.replace(steady, steps=5))
+train(folder / "out", folder / "longer", steady, resume=True)
 """
 
 
@@ -474,6 +481,7 @@ def test_two_processes_equal_one(tmp_path, melody, drawn, folder_of, coarse, tin
     """Two processes of one lane become what one process of two lanes becomes: gradients to 1e-6, each with its own pieces and memory.
 
     A signal to one of them stops both at the same step, and resumed they equal an uninterrupted run bit for bit.
+    With the weights sharded between them they become the same, each holds half of the optimizer's state, and a resumed run is exact.
     """
     scores = {f"{n}.mid": melody(drawn(n)) for n in range(7)}
     tokenize_folder(folder_of(tmp_path / "midi", scores), tmp_path / "out", coarse, held_out=0)
@@ -517,5 +525,17 @@ def test_two_processes_equal_one(tmp_path, melody, drawn, folder_of, coarse, tin
     assert "stopped at step" in said.pop()
     for rank in (0, 1):
         assert differences(saved(tmp_path / "stopped", rank), saved(tmp_path / "two", rank)) == []
+
+    sharded = [saved(tmp_path / "sharded", rank) for rank in (0, 1)]
+    halves = [key for key in first if key.endswith("/exp_avg") and sharded[0][key].shape != first[key].shape]
+    assert len(halves) > 10
+    for key in first:
+        if key.startswith("/weights/"):
+            torch.testing.assert_close(sharded[0][key], first[key], atol=1e-5, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
+        if key.endswith("/exp_avg"):
+            whole = torch.cat([part[key] for part in sharded]) if key in halves else sharded[0][key]
+            torch.testing.assert_close(whole, first[key], atol=1e-6, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
+    for rank in (0, 1):
+        assert differences(saved(tmp_path / "longer", rank), saved(tmp_path / "steady", rank)) == []
     with pytest.raises(InputError, match="processes was 2 and is 1"):
         train(tmp_path / "out", tmp_path / "two", resume=True)

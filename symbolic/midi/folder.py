@@ -137,6 +137,8 @@ def _in_archive(path: Path, name: str, size: int, stamp: int, others: Counter[st
     except InputError as error:
         yield MusicFile(name or path.name, path, None, size, stamp, trouble=str(error))
         return
+    if not found:
+        others[".zip"] += 1
     if any(member.name == "META-INF/container.xml" for member in found):
         yield MusicFile(name or path.name, path, None, size, stamp)
         return

@@ -64,10 +64,10 @@ def newest(run: Path) -> Path:
 
 
 def training_state(
-    optimizer: torch.optim.Optimizer, memory: Memory | None, lanes: dict[str, Any], step: int, held_out: dict[str, Any]
+    optimizer: dict[str, Any], memory: Memory | None, lanes: dict[str, Any], step: int, held_out: dict[str, Any]
 ) -> dict[str, Any]:
     """What one process adds to the model: plain tensors, numbers and lists only, so that it loads without unpickling code."""
-    state: dict[str, Any] = {"optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}
+    state: dict[str, Any] = {"optimizer": optimizer, "random": torch.get_rng_state()}
     state |= {"lanes": lanes, "step": step, "held_out": held_out}
     if torch.cuda.is_available():
         state["random_cuda"] = torch.cuda.get_rng_state()

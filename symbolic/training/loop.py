@@ -18,11 +18,13 @@ import torch
 import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
 from symbolic.corpus.dataset import Corpus
 from symbolic.errors import InputError, UsageError
 from symbolic.models.memory import Memory
+from symbolic.models.transformer_xl import TransformerXL
 from symbolic.settings import load_settings, to_mapping
 from symbolic.training.beginning import first_network, settings_for
 from symbolic.training.checkpoint import (
@@ -38,8 +40,10 @@ from symbolic.training.curve import plot_curve
 from symbolic.training.evaluation import sum_up, token_nats
 from symbolic.training.lanes import Lanes, Segment
 from symbolic.training.log import RunLog
+from symbolic.training.optimizing import make_optimizer
 from symbolic.training.samples import write_sample
 from symbolic.training.settings import TrainingSettings
+from symbolic.training.sharding import gathered, local_parts, shard, with_shards
 from symbolic.training.stopping import HeldOut
 
 EVALUATED_TOKENS = 1024
@@ -93,8 +97,11 @@ class _Run:
             raise InputError(f"{corpus.folder}: no training pieces in this dataset ({len(corpus.rows['split'])} held out)")
         torch.manual_seed(settings.random_seed)
         model = first_network(corpus, settings, checkpoint)
-        optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=0.0, betas=(0.9, 0.95), fused=True)
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        if settings.sharded:
+            self.model = shard(model, self.accelerator.device)
+            self.optimizer = self.accelerator.prepare(make_optimizer(model, settings))
+        else:
+            self.model, self.optimizer = self.accelerator.prepare(model, make_optimizer(model, settings))
         if self.accelerator.process_index:
             torch.manual_seed(settings.random_seed + self.accelerator.process_index)  # its own dropout
         self.lanes = Lanes(
@@ -155,8 +162,8 @@ class _Run:
                     hopeless = not ends and self._anyone(self.held_out.hopeless(s.patience))
                 if saves or hopeless:
                     self._save()
-                if self.main and s.sample_every and self.step % s.sample_every == 0:
-                    write_sample(self.accelerator.unwrap_model(self.model), self.corpus, self.folder / "samples", self.step)
+                if s.sample_every and self.step % s.sample_every == 0 and (model := self._whole_model()):
+                    write_sample(model, self.corpus, self.folder / "samples", self.step)
                 if evaluates or saves:
                     clock, done = time.perf_counter(), self.step
         if stopped and not ends and not hopeless:
@@ -170,10 +177,12 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         self.model.train()
-        output = self.model(ids, beats, self.memory, ages=ages, labels=labels)
+        with self.accelerator.autocast():
+            output = self.model(ids, beats, self.memory, ages=ages, labels=labels)
         self.memory = output.memory
         self.accelerator.backward(output.loss)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
@@ -201,10 +210,10 @@ class _Run:
         vocabulary = self.corpus.tokenizer.vocabulary
         held_out = self.corpus.pieces("validation")
         chosen = held_out[:: max(1, -(-len(held_out) // max(1, self.settings.evaluation_pieces)))]
-        if log is None or not len(chosen):
+        model = self._whole_model() if len(chosen) else None
+        if log is None or model is None:
             return {}
         pieces = [self.corpus.piece(int(index))[:EVALUATED_TOKENS] for index in chosen]
-        model = self.accelerator.unwrap_model(self.model)
         score = sum_up(pieces, token_nats(model, pieces, vocabulary), vocabulary)
         figures = score.summary()
         log.write(self.step, validation=figures)
@@ -218,12 +227,13 @@ class _Run:
 
     def _save(self) -> None:
         partial = self.folder / "last-partial"
+        model = self._whole_model()
         with whole_or_gone(partial) if self.main else contextlib.nullcontext():
-            if self.main:
-                save_model(partial, self.accelerator.unwrap_model(self.model), self.corpus.tokenizer)
+            if model is not None:
+                save_model(partial, model, self.corpus.tokenizer)
             self.accelerator.wait_for_everyone()
             held_out = dataclasses.asdict(self.held_out)
-            state = training_state(self.optimizer, self.memory, self.lanes.state_dict(), self.step, held_out)
+            state = training_state(local_parts(self.optimizer.state_dict()), self.memory, self.lanes.state_dict(), self.step, held_out)
             if self.accelerator.scaler is not None:
                 state["scaler"] = self.accelerator.scaler.state_dict()
             save_training_state(state, partial, self.accelerator.process_index)
@@ -235,13 +245,19 @@ class _Run:
 
     def _restore(self, checkpoint: Path) -> None:
         state = load_training_state(checkpoint, self.accelerator.process_index, self.accelerator.device)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(with_shards(state["optimizer"], self.optimizer))
         self.lanes.load_state_dict(state["lanes"])
         self.memory = Memory(**state["memory"]) if "memory" in state else None
         self.step = self.saved_step = state["step"]
         self.held_out = HeldOut(**state["held_out"]) if "held_out" in state else HeldOut(best=state["best"])
         if self.accelerator.scaler is not None and "scaler" in state:
             self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def _whole_model(self) -> TransformerXL | None:
+        """The network in the main process, None in the others."""
+        if self.settings.sharded:
+            return gathered(self.model)
+        return self.accelerator.unwrap_model(self.model) if self.main else None
 
     def _interrupt(self, _signal: int, _frame: Any) -> None:
         """The first Ctrl-C ends the run after this step; the second one ends it at once."""
@@ -259,15 +275,6 @@ class _Run:
 
     def _again(self) -> str:
         return f"symbolic train {self.corpus.folder} -o {self.folder} --resume"
-
-
-def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices; none for tables, norms and biases."""
-    tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    matrices = [p for n, p in model.named_parameters() if p.ndim >= 2 and id(p) not in tables and not n.endswith("_bias")]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def _accelerator(precision: str) -> Accelerator:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from symbolic.errors import InputError
 
+OPTIMIZERS = ("adamw", "muon")
+
 
 @dataclass(frozen=True)
 class ModelSettings:
@@ -36,6 +38,8 @@ class TrainingSettings:
     warmup_steps: int = 200
     decay_share: float = 0.4
     """The last part of the run in which the learning rate falls in a straight line to 0; before it is constant."""
+    optimizer: str = "adamw"
+    """adamw; or muon, which turns the steps of weight matrices into orthogonal ones and leaves the rest to adamw."""
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     balance: float = 1.0
@@ -44,6 +48,8 @@ class TrainingSettings:
     """Draw a transposition for every piece and epoch, uniformly over the octave's shifts that keep it in range."""
     precision: str = "auto"
     """auto: bf16 where the hardware has it; or no (float32), bf16, fp16."""
+    sharded: bool = False
+    """Spread weights and optimizer over the processes (FSDP2), for models that do not fit one device."""
     random_seed: int = 0
     checkpoint_every: int = 250
     evaluate_every: int = 500
@@ -59,6 +65,8 @@ class TrainingSettings:
         for name in ("steps", "lanes", "segment_length", "checkpoint_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; at least 1 is needed")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"training setting optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}")
         for name in ("patience", "sample_every", "warmup_steps", "evaluation_pieces"):
             if getattr(self, name) < 0:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; 0 or more is needed")
