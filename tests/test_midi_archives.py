@@ -41,17 +41,16 @@ def listed(tmp_path: Path, archive: bytes) -> dict[str, object]:
         try:
             found[music.name] = notes_of(read_bytes(music.read(2**20), music.name).score)
         except InputError as error:
-            assert str(error).startswith(f"{music.name}: ")
-            assert "\n" not in str(error)
             found[music.name] = str(error)
+    assert all(message.startswith(f"{name}: ") and "\n" not in message for name, message in found.items() if isinstance(message, str))
     return found
 
 
 def test_a_zipped_folder_is_a_folder(tmp_path: Path):
     """Music at any depth is found and read; other files, hidden ones, and what a Macintosh adds are left out; packed or stored alike."""
     files = {
-        "deep/er/one.mid": MIDI, "two.KAR": OTHER, "without suffix": MIDI, "readme.txt": b"x", "__MACOSX/._two.mid": MIDI, ".hidden/a.mid": MIDI,
-        "empty/": b"",
+        "deep/er/one.mid": MIDI, "two.KAR": OTHER, "without suffix": MIDI, "readme.txt": b"x", "empty/": b"",
+        "__MACOSX/._two.mid": MIDI, ".hidden/a.mid": MIDI,
     }  # fmt: skip
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         found = listed(tmp_path, zipped(files, method))
@@ -135,6 +134,9 @@ def test_damage_in_one_member_costs_that_member(tmp_path: Path):
     found = listed(tmp_path, garbled)
     assert "damaged here" in str(found["box.zip/a.mid"])
     assert found["box.zip/b.mid"] == notes_of(read(OTHER))
+    found = listed(tmp_path, archive[:inside] + archive[inside + 9 :])  # nine bytes of the first member are missing
+    assert "damaged here" in str(found["box.zip/a.mid"])
+    assert found["box.zip/b.mid"] == notes_of(read(OTHER))
 
 
 def test_a_directory_that_points_before_the_file_is_damage():
@@ -161,9 +163,13 @@ def test_names_in_other_encodings_stay_apart_and_readable(tmp_path: Path):
 def test_every_cut_and_every_changed_byte_is_music_or_one_line(tmp_path: Path):
     """An archive damaged anywhere gives its pieces or refusals, never another exception."""
     archive = zipped({"a.mid": MIDI, "META-INF/x": b"y"})
+    refused = 0
     for place in range(len(archive)):
         for damaged in (archive[:place], archive[:place] + bytes([archive[place] ^ 0xFF]) + archive[place + 1 :]):
             try:
-                assert read_bytes(damaged, "x").score.note_num() > 0
-            except InputError as error:
-                assert str(error).startswith("x: ")
+                reading = read_bytes(damaged, "x")
+            except InputError:
+                refused += 1
+            else:
+                assert reading.score.note_num() > 0
+    assert 0 < refused < 2 * len(archive)
