@@ -1,14 +1,16 @@
-"""What `symbolic tokenize` costs as a folder grows: seconds and memory from a thousand files to a hundred thousand.
+"""What `symbolic tokenize` costs as a folder grows: time and memory from a thousand files to a hundred thousand.
 
     python benchmarks/tokenizing_scale.py FOLDER_OF_MUSIC [--files 100000] [--workers N] [--plot docs/tokenizing-scale.png]
 
 The files are those of the folder in up to twelve keys, each (file, key) at most once, in an order drawn at random; a folder
-that holds the first thousand of them is tokenized, then grows. Each size is a run of the command of its own. Memory is the highest
+that holds the first thousand of them is tokenized, then grows. Each size is a run of the command of its own. Time is told
+by the clock and as processor seconds of all its processes, which other programs beside it change little; memory is the highest
 resident set (VmHWM) of the run's process, and of the largest of its workers. All is made below a temporary folder and deleted.
 """
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,7 @@ from symbolic.midi.transposition import pitch_bounds, transpose
 SIZES = (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 KEYS = range(-6, 6)
 PER_FOLDER = 1000
+WIDTH = 12  # of a column
 BYTES_PER_BYTE = 6  # disk that a run needs at most for each byte of MIDI, the file itself among them
 LARGEST = 10**9  # bytes of MIDI for each 10,000 files: far more than real corpora have
 
@@ -39,6 +42,7 @@ class Run:
 
     files: int
     seconds: float = 0.0
+    processor: float = 0.0
     notes: int = 0
     pieces: int = 0
     clusters: int = 0
@@ -85,16 +89,22 @@ def tokenized(folder: Path, files: int, workers: int) -> Run:
     """Run the command on `folder` in a process of its own, and watch it."""
     run, output = Run(files), folder.parent / "dataset"
     command = [sys.executable, "-m", "symbolic", "tokenize", str(folder), "-o", str(output), "--workers", str(workers), "--json"]
-    clock = time.perf_counter()
+    clock, processor = time.perf_counter(), _processor_seconds()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         watcher = threading.Thread(target=_watch, args=(process, run.memory))
         watcher.start()
         report = json.loads(process.communicate()[0])
         watcher.join()
-    run.seconds = time.perf_counter() - clock
+    run.seconds, run.processor = time.perf_counter() - clock, _processor_seconds() - processor
     run.notes, run.pieces, run.clusters = report["notes"], report["pieces"], report["duplicate_clusters"]
     rmtree(output)
     return run
+
+
+def _processor_seconds() -> float:
+    """Of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watch(process: "subprocess.Popen[str]", memory: dict[str, float]) -> None:
@@ -126,8 +136,10 @@ def draw(runs: list[Run], path: Path) -> None:
 
     files = [run.files for run in runs]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    left.plot(files, [run.seconds for run in runs], "o-")
+    left.plot(files, [run.seconds for run in runs], "o-", label="by the clock")
+    left.plot(files, [run.processor for run in runs], "s-", label="of processors")
     left.set(title="time", xlabel="files", ylabel="seconds")
+    left.legend()
     right.plot(files, [run.memory["run"] for run in runs], "o-", label="the run")
     right.plot(files, [run.memory["worker"] for run in runs], "s-", label="its largest worker")
     right.set(title="peak memory", xlabel="files", ylabel="MB")
@@ -153,24 +165,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tokenizing-scale-", dir=options.scratch) as scratch:
         (Path(scratch) / "music").mkdir()
         copies = Copies(music_files(options.folder), Path(scratch) / "music")
-        print(f"{'files':>9}{'seconds':>9}{'files/s':>9}{'notes/s':>10}{'run MB':>8}{'worker MB':>11}{'clusters':>10}", flush=True)
+        names = ("files", "seconds", "CPU s", "CPU ms/file", "files/s", "notes/s", "run MB", "worker MB", "clusters")
+        print("".join(f"{name:>{WIDTH}}" for name in names), flush=True)
         for size in sorted({*(size for size in SIZES if size < options.files), options.files}):
             enough = copies.grow(size)
             runs.append(tokenized(copies.folder, copies.written, options.workers))
             run = runs[-1]
-            print(
-                f"{run.files:>9,}{run.seconds:>9.1f}{run.files / run.seconds:>9.0f}{run.notes / run.seconds:>10,.0f}"
-                f"{run.memory['run']:>8.0f}{run.memory['worker']:>11.0f}{run.clusters:>10,}",
-                flush=True,
-            )
+            milliseconds, rates = 1000 * run.processor / run.files, (run.files / run.seconds, run.notes / run.seconds)
+            figures = (run.seconds, run.processor, milliseconds, *rates, run.memory["run"], run.memory["worker"])
+            digits = (1, 1, 2, 0, 0, 0, 0)
+            middle = "".join(f"{figure:>{WIDTH},.{places}f}" for figure, places in zip(figures, digits, strict=True))
+            print(f"{run.files:>{WIDTH},}{middle}{run.clusters:>{WIDTH},}", flush=True)
             if not enough:
                 print(f"no more than {copies.written:,} files: the sources or the disk give no more")
                 break
     if len(runs) > 1:
         first, last = runs[0], runs[-1]
-        seconds = 1000 * (last.seconds - first.seconds) / (last.files - first.files)
+        cost = 1000 * (last.processor - first.processor) / (last.files - first.files)
         grown = {name: 1e6 * (last.memory[name] - first.memory[name]) / (last.files - first.files) for name in last.memory}
-        print(f"each further file: {seconds:.2f} ms; memory of the run {grown['run']:,.0f} bytes, of a worker {grown['worker']:,.0f} bytes")
+        print(f"each further file: {cost:.2f} ms of a processor", end="")
+        print(f"; memory of the run {grown['run']:,.0f} bytes, of a worker {grown['worker']:,.0f} bytes")
     if options.plot:
         draw(runs, options.plot)
 
