@@ -5,7 +5,8 @@
 
 Protocol: the published split; every 16th is four tokens S A T B, silence is a symbol; every token is scored, the first step
 included; nats per token, weighted by tokens. Only training pieces are transposed, to the keys of the octave that fit the 46 pitches.
-The network sees what comes before, its beat (bar, quarter, 16th and voice) and nothing else.
+The network sees what comes before, and the beat of the token to come: for how long its voice has held a symbol, the quarter of the
+bar, the 16th and the voice. All of it follows from what comes before.
 Data: Jsb16thSeparated.json of the public repository czhuang/JSB-Chorales-dataset.
 """
 
@@ -32,6 +33,7 @@ LOWEST, HIGHEST = 36, 81
 SILENCE = HIGHEST - LOWEST + 1
 START = SILENCE + 1
 VOICES, STEPS_PER_QUARTER, QUARTERS = 4, 4, 4
+LONGEST_HELD = 31
 NO_LABEL = -100
 
 
@@ -77,12 +79,19 @@ def transposed(symbols: np.ndarray, semitones: int) -> np.ndarray:
     return np.where(symbols == SILENCE, SILENCE, symbols + semitones)
 
 
-def beats_of(length: int) -> np.ndarray:
-    """(bar, quarter, 16th · 4 + voice) of the inputs START, token 0, token 1 … : int64 (length, 3)."""
-    place = np.arange(length) - 1
-    step, voice = np.divmod(place, VOICES)
+def beats_of(symbols: np.ndarray) -> np.ndarray:
+    """(held, quarter of the bar, 16th · 4 + voice) of the token to come at each input START, token 0, token 1 …: int64 (length, 3).
+
+    `held`: for how many 16ths its voice has had one symbol until now, 0 at the beginning, `LONGEST_HELD` at most.
+    """
+    grid = symbols.reshape(-1, VOICES)
+    held = np.zeros_like(grid)
+    for step in range(1, len(grid)):
+        same = grid[step - 1] == grid[step - 2] if step > 1 else False
+        held[step] = np.where(same, np.minimum(held[step - 1] + 1, LONGEST_HELD), 1)
+    step, voice = np.divmod(np.arange(len(symbols)), VOICES)
     quarter, sixteenth = np.divmod(step, STEPS_PER_QUARTER)
-    return np.stack([np.maximum(quarter // QUARTERS, 0), quarter % QUARTERS, sixteenth * VOICES + voice], axis=-1)
+    return np.stack([held.reshape(-1), quarter % QUARTERS, sixteenth * VOICES + voice], axis=-1)
 
 
 def batch_of(pieces: list[np.ndarray], with_beats: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -90,10 +99,12 @@ def batch_of(pieces: list[np.ndarray], with_beats: bool) -> tuple[torch.Tensor, 
     longest = max(len(piece) for piece in pieces)
     inputs = np.full((len(pieces), longest), SILENCE)
     labels = np.full((len(pieces), longest), NO_LABEL)
+    beats = np.zeros((len(pieces), longest, 3), dtype=np.int64)
     for row, piece in enumerate(pieces):
         inputs[row, 0], inputs[row, 1 : len(piece)] = START, piece[:-1]
         labels[row, : len(piece)] = piece
-    beats = np.broadcast_to(beats_of(longest) * (1 if with_beats else 0), (len(pieces), longest, 3)).copy()
+        if with_beats:
+            beats[row, : len(piece)] = beats_of(piece)
     return torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(beats)
 
 
@@ -102,7 +113,8 @@ def make_model(recipe: Recipe) -> TransformerXL:
     return TransformerXL(
         make_config(
             vocab_size=START + 1, hidden_size=recipe.width, num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads,
-            intermediate_size=recipe.inner, memory_length=recipe.memory, dropout=recipe.dropout, bar_cycle=4, beats_per_bar=QUARTERS,
+            intermediate_size=recipe.inner, memory_length=recipe.memory, dropout=recipe.dropout, bar_cycle=LONGEST_HELD + 1,
+            beats_per_bar=QUARTERS,
             positions_per_beat=STEPS_PER_QUARTER * VOICES, pad_token_id=None, bos_token_id=None, eos_token_id=None,
         )
     )  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # scripts, not a package
 
 from jsb import (
+    LONGEST_HELD,
     NO_LABEL,
     SILENCE,
     START,
@@ -39,14 +40,29 @@ def test_every_token_is_scored_once_and_the_first_comes_from_the_start():
     assert inputs[1].tolist() == [START, *range(11)]
 
 
-def test_beats_name_bar_quarter_sixteenth_and_voice():
-    """The input before the soprano of the second 16th is the bass of the first; bars have sixteen 16ths."""
-    beats = beats_of(1 + 4 * 16 + 1)
-    assert beats[4].tolist() == [0, 0, 3]
-    assert beats[5].tolist() == [0, 0, 4]
-    assert beats[1 + 4 * 4].tolist() == [0, 1, 0]
-    assert beats[-1].tolist() == [1, 0, 0]
-    assert len({tuple(row) for row in beats[1:65].tolist()}) == 64
+def test_beats_are_those_of_the_token_to_come():
+    """The quarter of the bar, the 16th and the voice repeat with the bar, and tell every place in it apart."""
+    beats = beats_of(np.zeros(4 * 17, dtype=np.int64))
+    assert beats[0, 1:].tolist() == [0, 0]
+    assert beats[3, 1:].tolist() == [0, 3]
+    assert beats[4 * 4, 1:].tolist() == [1, 0]
+    assert beats[4 * 15 + 2, 1:].tolist() == [3, 14]
+    assert beats[4 * 16, 1:].tolist() == [0, 0]
+    assert len({tuple(row) for row in beats[:64, 1:].tolist()}) == 64
+
+
+def test_held_counts_the_sixteenths_a_voice_has_had_its_symbol():
+    """Equal to looking back token by token; the token to come is not counted; long notes stop at the bound."""
+    generator = np.random.default_rng(4)
+    symbols = np.repeat(generator.integers(0, 3, (60, 4)), generator.integers(1, 3, 60), axis=0)
+    symbols[40:, 1] = 7
+    symbols = symbols.reshape(-1)
+    for place, (held, _, _) in enumerate(beats_of(symbols).tolist()):
+        count, back = 0, place - 4
+        while back >= 0 and symbols[back] == symbols[place - 4]:
+            count, back = count + 1, back - 4
+        assert held == min(count, LONGEST_HELD)
+    assert beats_of(symbols)[:, 0].max() == LONGEST_HELD
 
 
 def test_shifts_keep_every_pitch_among_the_46_and_silence_silent():
