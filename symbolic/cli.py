@@ -50,13 +50,15 @@ Outcome = tuple[dict[str, Any], list[str]]
 
 
 def continue_command(options: argparse.Namespace) -> Outcome:
-    """`symbolic continue`: the seed with N more bars, as MIDI, and on request as sound and picture."""
+    """`symbolic continue`: the seed with N more bars, as MIDI or MusicXML, and on request as sound and picture."""
     from symbolic.files import refuse_existing
+    from symbolic.midi.reading import MUSICXML_SUFFIXES
 
     seed, name = _seed(options.seed)
     output = Path(options.output or f"{name}-continued.mid")
-    if output.suffix.lower() not in (".mid", ".midi"):
-        raise UsageError(f"-o {output}: a name ending in .mid is wanted; sound and picture are added with --wav and --plot")
+    if output.suffix.lower() not in (".mid", ".midi", *MUSICXML_SUFFIXES):
+        choices = ", ".join((".mid", *MUSICXML_SUFFIXES))
+        raise UsageError(f"-o {output}: a name ending in one of {choices} is wanted; sound and picture are added with --wav and --plot")
     targets = [output] if options.takes == 1 else [output.with_stem(f"{output.stem}-{k + 1}") for k in range(options.takes)]
     suffixes = [".json", *([".wav"] if options.wav else []), *([".png"] if options.plot else [])]
     for path in targets:
@@ -288,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("continue", continue_command, "continue a score by a number of bars")
     sub.add_argument("seed", metavar="SEED", help=SEED_HELP)
-    sub.add_argument("-o", "--output", metavar="OUT.mid", help="where to write (default: SEED-continued.mid in this folder)")
+    sub.add_argument("-o", "--output", metavar="OUT", help="where to write: .mid, .musicxml, .mxl or .xml (default: SEED-continued.mid)")
     sub.add_argument("--bars", type=int, default=8, metavar="N", help="bars to add")
     sub.add_argument("--takes", type=int, default=1, metavar="K", help="different continuations to make at once: OUT-1.mid, OUT-2.mid, …")
     sub.add_argument("--model", metavar="MODEL", help=MODEL_HELP)
