@@ -260,6 +260,14 @@ def test_a_collection_of_the_other_kind_is_named(tmp_path):
     assert any("drums holds performances" in finding for finding in report["findings"])
 
 
+def test_repairs_are_counted_by_kind(tmp_path):
+    """The same repair with other numbers is one kind, a file counts once."""
+    verdicts = [kept(f"{n}.mid", piece(n)) for n in range(3)]
+    for verdict, repairs in zip(verdicts, (["ends set: 3"], ["ends set: 14", "ends set: 2"], ["2 notes left out"]), strict=True):
+        verdict["facts"]["repairs"] = repairs
+    assert write_report(dataset(tmp_path, verdicts))["repairs"] == {"ends set": 2, "notes left out": 1}
+
+
 def test_what_is_no_music_is_counted_and_archives_are_told(tmp_path):
     """Files beside the music are counted by suffix, the most first; archives that are not opened are said to be unpacked."""
     folder = dataset(tmp_path, [kept(f"{n}.mid", piece(n)) for n in range(4)])

@@ -6,6 +6,7 @@ Nothing in either depends on the clock or the machine: the same verdicts give th
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -139,7 +140,7 @@ class Tally:
         for name, value in (
             ("formats", facts["format"]), ("splits", split), ("keys", facts["key"] or "none"),
             ("notated_keys", facts["notated_key"] or "none"), ("first_meters", next(iter(facts["meters"]), "none")),
-            *(("repairs", repair) for repair in facts["repairs"]),
+            *(("repairs", kind) for kind in {_kind_of_repair(repair) for repair in facts["repairs"]}),
         ):  # fmt: skip
             count_capped(self.counters[name], value)
         for meter, bars in facts["meters"].items():
@@ -236,6 +237,11 @@ def _clusters(folder: Path, largest: dict[int, int]) -> list[dict[str, Any]]:
         }
         for number, size in largest.items()
     ]
+
+
+def _kind_of_repair(repair: str) -> str:
+    """Without the number: "3 grace notes left out" and "4 grace notes left out" are one kind."""
+    return re.sub(r"^[\d,]+ |: [\d,]+$", "", repair)
 
 
 def _vocabulary_size(folder: Path) -> int | None:
