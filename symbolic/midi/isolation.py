@@ -19,6 +19,7 @@ from symbolic.errors import InputError
 
 SECONDS = 120.0
 MEMORY = 4 * 2**30  # bytes of address space
+OUT_OF_MEMORY = "its reader ran out of memory"
 FILES_PER_CHILD = 200  # music21 keeps some of what it has read
 
 
@@ -57,32 +58,43 @@ _child: _Child | None = None
 _turn = threading.Lock()
 
 
-def read_isolated(text: str, seconds: float = SECONDS) -> Any:
-    """`notation.read_musicxml(text)` in another process. Raises `InputError`, without a name in front, also for its end."""
+def read_isolated(text: str, seconds: float = SECONDS, memory: int = MEMORY) -> Any:
+    """`notation.read_musicxml(text)` in another process, in `seconds` and with `memory` bytes of address space at most.
+
+    Raises `InputError`, without a name in front, also when that process ends before it has answered.
+    """
     with _turn:
-        return _answered(text, seconds)
+        return _answered(text, seconds, memory)
 
 
-def _answered(text: str, seconds: float) -> Any:
+def _answered(text: str, seconds: float, memory: int) -> Any:
+    """The answer of a child that is there; where that one dies, of a new one, so that no file pays for those before it."""
     global _child
-    if _child is not None and (_child.owner != os.getpid() or _child.files >= FILES_PER_CHILD or _child.process.poll() is not None):
+    stop = time.monotonic() + seconds
+    while True:
+        if _child is not None and (_child.owner != os.getpid() or _child.files >= FILES_PER_CHILD or _child.process.poll() is not None):
+            close()
+        if _child is None:
+            _child = _Child()
+            atexit.register(close)
+        is_new = _child.files == 0
+        left = max(stop - time.monotonic(), 0.0)
+        try:
+            answer = _child.ask((text, left, memory), left)
+        except BaseException:  # Ctrl-C in the middle: the next answer would be of this file
+            close()
+            raise
+        if answer is not None:
+            break
         close()
-    if _child is None:
-        _child = _Child()
-        atexit.register(close)
-    clock = time.monotonic()
-    try:
-        answer = _child.ask((text, seconds), seconds)
-    except BaseException:  # Ctrl-C in the middle: the next answer would be of this file
-        close()
-        raise
-    if answer is None:
-        close()
-        if time.monotonic() - clock >= seconds:
+        if time.monotonic() >= stop:
             raise InputError(f"its reader was still at work after {seconds:g} s and was stopped")
-        raise InputError("its reader failed (out of memory, or too much time)")
+        if is_new:
+            raise InputError("its reader failed (out of memory, or a fault in it)")
     success, value = answer
     if not success:
+        if value == OUT_OF_MEMORY:  # some of it may be what it keeps of other files
+            close()
         raise InputError(value)
     return value
 
@@ -107,23 +119,23 @@ def serve() -> None:
 
     while True:
         try:
-            text, seconds = _receive(requests)
+            text, seconds, memory = _receive(requests)
         except EOFError:
             return
-        _limit(seconds)
+        _limit(seconds, memory)
         answer: tuple[bool, Any]
         try:
             answer = True, read_musicxml(text)
         except InputError as error:
             answer = False, str(error)
         except MemoryError:
-            answer = False, "its reader ran out of memory"
+            answer = False, OUT_OF_MEMORY
         except Exception as error:  # music21 raises whatever the file leads it to
             answer = False, f"not understood ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
         _send(answers, answer)
 
 
-def _limit(seconds: float) -> None:
+def _limit(seconds: float, memory: int) -> None:
     """Let the system end this process when it needs more processor time or memory than one file may."""
     try:
         import resource
@@ -133,9 +145,8 @@ def _limit(seconds: float) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = int(used.ru_utime + used.ru_stime + seconds) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
-    soft, most = resource.getrlimit(resource.RLIMIT_AS)
-    if soft == resource.RLIM_INFINITY or soft > MEMORY:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, most))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory if most == resource.RLIM_INFINITY else min(memory, most), most))
 
 
 def _leave_with_parent() -> None:
