@@ -19,6 +19,7 @@ from symbolic.midi.bars import GRACE, VELOCITIES, Bar, Sound, before, score_of_b
 from symbolic.midi.repeat_signs import WORDS
 from symbolic.midi.unfolding import MOST_BARS, Signs, playing_order
 
+LARGEST = 4 * 2**20  # characters of one tune
 LONGEST = Fraction(256)  # quarters of one note; a longer one is a slip
 DECORATIONS = {
     "segno": "segno", "coda": "coda", "fine": "fine", "D.C.": "da_capo", "D.S.": "dal_segno", "dacapo": "da_capo", "dacoda": "to_coda",
@@ -39,6 +40,8 @@ _SKIPPED = re.compile(r"y\d*|[\s\\`$*()~.H-Wh-w@;?!-]")
 
 def read_abc(text: str) -> tuple[ScoreTick, list[str]]:
     """The score, and plain phrases for what could not be taken as it is written. Raises `InputError` without a name in front."""
+    if len(text) > LARGEST:
+        raise InputError(f"a tune of {len(text):,} characters; at most {LARGEST:,} are read")
     reader = _Reader()
     reader.read(text)
     voices = [voice for voice in reader.voices.values() if voice.bars]
@@ -61,7 +64,7 @@ class _Reader:
         self.in_body = False
         self.parts = ""
         self.sections: dict[str, int] = {}
-        self.left_out = 0
+        self.left_out = self.rest_bars = 0
 
     def read(self, text: str) -> None:
         after_gap = False
@@ -166,6 +169,9 @@ class _Reader:
         elif found := _DECORATION.match(line, at):
             _decoration(voice, (found[1] or found[2]).strip())
         elif character in "ZX" and (found := re.compile(r"[ZX](\d{0,6})").match(line, at)):
+            self.rest_bars += int(found[1] or 1)
+            if self.rest_bars > MOST_BARS:
+                raise InputError(f"rests of more than {MOST_BARS:,} bars")
             _rest_bars(voice, int(found[1] or 1))
         elif character in "[zx" or _NOTE.match(line, at):
             return _note(voice, line, at)

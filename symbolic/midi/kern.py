@@ -15,7 +15,7 @@ from symusic.core import ScoreTick
 from symbolic.errors import InputError
 from symbolic.midi.bars import GRACE, VELOCITIES, Bar, Sound, before, score_of_bars
 from symbolic.midi.seeds import DEFAULT_DYNAMIC
-from symbolic.midi.unfolding import Signs, playing_order
+from symbolic.midi.unfolding import MOST_BARS, Signs, playing_order
 
 LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 LONGEST = 64  # whole notes; a longer token is a slip
@@ -83,6 +83,8 @@ class _Reader:
     def _new_spine(self, token: str) -> _Spine:
         if token != "**kern":
             return _Spine(token)
+        if len(self.parts) >= MOST_SPINES:
+            raise InputError(f"more than {MOST_SPINES} spines in all")
         self.parts.append(_Part(group=f"spine {len(self.parts)}"))
         for bar in self.bars:
             bar.sounds.append([])
@@ -255,6 +257,8 @@ def _order(reader: _Reader, signs: list[Signs]) -> tuple[list[int], str | None]:
     for name in reader.expansion[:1000]:
         start = reader.sections[name]
         order += range(start, next((border for border in borders if border > start), start))
+        if len(order) > MOST_BARS:
+            return playing_order(signs)[0], "its list of sections is endless and not followed"
     return order, None
 
 
