@@ -129,7 +129,9 @@ def train_command(options: argparse.Namespace) -> Outcome:
     """`symbolic train`: a model from a dataset; with `accelerate launch -m symbolic train …` on several processes."""
     from symbolic.training.loop import train
 
-    figures = train(options.dataset, options.output, options.settings, from_model=options.from_model, resume=options.resume)
+    figures = train(
+        options.dataset, options.output, options.settings, from_model=options.from_model, resume=options.resume, processes=options.processes
+    )
     lines = [f"{options.output}: {figures['steps']:,} steps done; loss.png shows the curve, best/ and last/ are models"]
     if "before_nats_per_note" in figures:
         before, best = figures["before_nats_per_note"], figures["best_nats_per_note"]
@@ -350,6 +352,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--settings", metavar="YAML", help="training settings; see configs/")
     sub.add_argument("--resume", action="store_true", help="go on from RUN/last")
+    sub.add_argument(
+        "--processes", type=int, metavar="N", help="begin only if so many processes were started; see docs/training-at-scale.md"
+    )
 
     sub = verb("evaluate", evaluate_command, "measure how well a model predicts pieces")
     sub.add_argument("model", metavar="MODEL", help=MODEL_HELP)

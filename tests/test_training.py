@@ -321,6 +321,13 @@ def test_a_piece_that_cannot_be_continued_makes_room_for_the_next(tmp_path, melo
         assert (tmp_path / name / "samples").exists() == (name == "some")
 
 
+def test_fewer_processes_than_wanted_are_told(dataset, tmp_path, tiny_settings):
+    """`accelerate launch --cpu --num_processes 2` starts one process: with the number told nothing begins, and one line says why."""
+    with pytest.raises(InputError, match=r"2 processes are wanted, and one runs; .* torchrun --nproc_per_node 2"):
+        train(dataset, tmp_path / "run", tiny_settings, processes=2)
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_precisions_in_one_process(dataset, tmp_path, tiny_settings):
     """A second run in the same process may have another precision."""
     for precision in ("no", "bf16", "no"):
@@ -469,7 +476,7 @@ except InputError as error:
 train(folder / "out", folder / "stopped", resume=True)
 
 sharded = dataclasses.replace(settings, sharded=True)
-train(folder / "out", folder / "sharded", sharded)
+train(folder / "out", folder / "sharded", sharded, processes=2)
 steady = dataclasses.replace(sharded, decay_share=0.0, steps=9)
 train(folder / "out", folder / "steady", steady)
 train(folder / "out", folder / "longer", dataclasses.replace(steady, steps=5))

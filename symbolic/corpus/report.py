@@ -140,7 +140,7 @@ class Tally:
         for name, value in (
             ("formats", facts["format"]), ("splits", split), ("keys", facts["key"] or "none"),
             ("notated_keys", facts["notated_key"] or "none"), ("first_meters", next(iter(facts["meters"]), "none")),
-            *(("repairs", kind) for kind in {_kind_of_repair(repair) for repair in facts["repairs"]}),
+            *(("repairs", kind) for kind in sorted({_kind_of_repair(repair) for repair in facts["repairs"]})),
         ):  # fmt: skip
             count_capped(self.counters[name], value)
         for meter, bars in facts["meters"].items():

@@ -51,13 +51,14 @@ EVALUATED_TOKENS = 1024
 
 def train(
     dataset: str | Path, run: str | Path, settings: TrainingSettings | str | Path | None = None, *,
-    from_model: str | Path | None = None, resume: bool = False,
+    from_model: str | Path | None = None, resume: bool = False, processes: int | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Train on `dataset` into the folder `run`; gives the last held-out figures, the best ones and their step, and `steps` done.
 
     `settings` are complete, or a YAML file's over the defaults; without any a new run takes the defaults, a resumed run those it had.
     `from_model` is a bundled name, a model folder or a run to start from: its shape stays, and defaults are those of
-    `beginning.fine_tuning_settings`. Raises `InputError` when the run exists (unless `resume`), the dataset holds no training pieces or was
+    `beginning.fine_tuning_settings`. With `processes` the run begins only if so many take part.
+    Raises `InputError` when they do not, the run exists (unless `resume`), the dataset holds no training pieces or was
     made with another tokenizer than the model's, the loss is no longer a number, or nothing more can be written.
     """
     run, corpus = Path(run), Corpus(dataset)
@@ -80,7 +81,7 @@ def train(
     if _precision(settings.precision) != "no":  # "no" means float32 and nothing less, on processors with bf16 units too
         torch.set_float32_matmul_precision("medium")
     try:
-        return _Run(corpus, run, settings, checkpoint).go()
+        return _Run(corpus, run, settings, checkpoint, processes).go()
     finally:
         torch.set_float32_matmul_precision(before)
 
@@ -88,9 +89,9 @@ def train(
 class _Run:
     """One process of a run."""
 
-    def __init__(self, corpus: Corpus, folder: Path, settings: TrainingSettings, checkpoint: Path | None) -> None:
+    def __init__(self, corpus: Corpus, folder: Path, settings: TrainingSettings, checkpoint: Path | None, processes: int | None) -> None:
         _keep_memory()
-        self.accelerator = _accelerator(_precision(settings.precision))
+        self.accelerator = _accelerator(_precision(settings.precision), processes)
         self.corpus, self.folder, self.settings = corpus, folder, settings
         self.main = self.accelerator.is_main_process
         if not len(corpus.pieces("train")):
@@ -277,14 +278,22 @@ class _Run:
         return f"symbolic train {self.corpus.folder} -o {self.folder} --resume"
 
 
-def _accelerator(precision: str) -> Accelerator:
-    """The processes of this run. Raises `InputError` when accelerate does not see all that were started: each would train for itself."""
+def _accelerator(precision: str, processes: int | None) -> Accelerator:
+    """The processes of this run. Raises `InputError` when accelerate does not see all that were started: each would train for itself.
+
+    `accelerate launch --cpu --num_processes 2` starts one and says nothing, hence `processes`.
+    """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     AcceleratorState._reset_state()  # a run before in this process may have had another precision, which accelerate keeps for ever
     # without cpu=True accelerate takes the processes of torchrun on a machine without a GPU for single ones, and says nothing
     accelerator = Accelerator(mixed_precision=precision, cpu=started > 1 and not torch.accelerator.is_available())
     if accelerator.num_processes != started:
         raise InputError(f"{started} processes were started, but accelerate sees {accelerator.num_processes}; start them with torchrun")
+    if processes not in (None, started):
+        raise InputError(
+            f"{processes} processes are wanted, and {'one runs' if started == 1 else f'{started} run'}; on CPUs start them with "
+            f"torchrun --nproc_per_node {processes} -m symbolic train … (accelerate launch --cpu starts one, whatever it is told)"
+        )
     return accelerator
 
 
