@@ -17,7 +17,7 @@ from symbolic.midi.keys import detect_key
 Name = tuple[str, int, int]
 STEPS = "FCGDAEB"
 STEP_CLASSES = (5, 0, 7, 2, 9, 4, 11)
-BEFORE, AFTER = 10, 42  # notes that vote
+BEFORE, AFTER = 20, 30  # notes that vote
 # the fifths from a tonic to each of the twelve steps of its chromatic scale: 1 is a minor second, 6 an augmented fourth
 CHROMATIC = np.array([0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5])
 
@@ -43,7 +43,7 @@ def place_in_key(pitch_class: int, fifths: int, minor: bool = False) -> int:
 
 
 def spelled_notes(notes: Sequence[tuple[int, int]], keys: Sequence[tuple[int, bool]]) -> dict[tuple[int, int], Name]:
-    """A name for each (time, pitch); `notes` are sorted by time, `keys` are the key (fifths, minor) at each of them."""
+    """A name for each (time, pitch) of all parts together; `notes` are sorted, `keys` are the key (fifths, minor) at each of them."""
     if not notes:
         return {}
     classes = np.array([pitch for _, pitch in notes]) % 12
