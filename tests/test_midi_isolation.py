@@ -117,7 +117,7 @@ def test_a_reader_that_eats_memory_is_stopped():
     with open(f"/proc/{child_process()}/statm") as pages:
         used = int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     with pytest.raises(InputError, match="memory"):
-        read_isolated(ENDLESS, memory=used + 100 * 2**20)
+        read_isolated(ENDLESS, memory=used + 30 * 2**20)
     assert pitches(SHORT) == [60, 62, 64, 65]
 
 
