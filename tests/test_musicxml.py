@@ -1,6 +1,8 @@
 """A score as MusicXML: every bar full, every tie closed, every value printable, and the same music when it is read again."""
 
+import io
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -9,13 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from score_strategies import INSTRUMENTS, Section, scores, sections
-from symusic import KeySignature, Note, Score, TimeSignature, Track
+from score_strategies import INSTRUMENTS, Section, score_of, scores, sections
+from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
 
+from symbolic.errors import InputError
 from symbolic.midi.meter import bar_starts
-from symbolic.midi.musicxml import musicxml
+from symbolic.midi.musicxml import compressed, musicxml
 from symbolic.midi.reading import read, write
 from symbolic.midi.seeds import list_seeds, load_seed
+from symbolic.midi.spelling import spelled, spelled_notes
 
 QUARTERS = {
     "breve": Fraction(8), "whole": Fraction(4), "half": Fraction(2), "quarter": Fraction(1), "eighth": Fraction(1, 2),
@@ -198,3 +202,189 @@ def test_the_bundled_seeds_are_read_again(name: str, tmp_path: Path):
         assert [(s.time, s.key, s.tonality) for s in again.key_signatures] == [(s.time, s.key, s.tonality) for s in seed.key_signatures]
         assert [(t.time, t.qpm) for t in again.tempos] == [(t.time, pytest.approx(t.qpm, rel=1e-5)) for t in seed.tempos]
         assert [(t.name, t.program) for t in again.tracks] == [(t.name, t.program) for t in seed.tracks]
+
+
+def parsed(score: Score) -> ElementTree.Element:
+    """The MusicXML of a score in which everything adds up."""
+    text = musicxml(score)
+    checked(text)
+    return ElementTree.fromstring(text)
+
+
+def values(root: ElementTree.Element) -> list[str]:
+    """The note values in order: rests in brackets, dots and ties behind."""
+    return [
+        ("({})" if note.find("rest") is not None else "{}").format(f"{note.findtext('type', 'bar')}{'.' * len(note.findall('dot'))}")
+        + ("~" if note.find("tie[@type='start']") is not None else "")
+        for note in root.iter("note")
+        if note.find("chord") is None
+    ]
+
+
+def test_values_show_the_beats():
+    """A note over a bar line is tied, a syncopation stays whole, and rests stand on the beats."""
+    assert values(parsed(score_of((1440, 960, 60)))) == ["(half)", "(quarter)", "quarter~", "quarter", "(quarter)", "(half)"]
+    assert values(parsed(score_of((240, 480, 60)))) == ["(eighth)", "quarter", "(eighth)", "(half)"]
+    assert values(parsed(score_of((0, 720, 60), (720, 720, 62), meters=((0, 6, 8),)))) == ["quarter.", "quarter."]
+    assert values(parsed(score_of((240, 720, 60), meters=((0, 6, 8),)))) == ["(eighth)", "quarter~", "eighth", "(eighth)", "(eighth)"]
+
+
+def test_triplets_are_written_as_such():
+    """Three eighths in the time of two have a bracket; so have three quarters in a half, five sixteenths and seven."""
+    for count, quarters, kind, normal in ((3, 1, "eighth", 2), (3, 2, "quarter", 2), (5, 1, "16th", 4), (7, 1, "16th", 4)):
+        step = quarters * 1680 // count
+        score = Score(1680)
+        score.tracks.append(Track("", 0, False))
+        for index in range(count):
+            score.tracks[0].notes.append(Note(step * index, step, 60, 80))
+        notes = [note for note in parsed(score).iter("note") if note.find("rest") is None]
+        assert [note.findtext("type") for note in notes] == [kind] * count
+        assert {(number(n, "time-modification/actual-notes"), number(n, "time-modification/normal-notes")) for n in notes} == {
+            (count, normal)
+        }
+
+
+def test_a_pickup_is_an_incomplete_first_bar():
+    """One quarter in front of 3/4 is bar 0 of 3/4, and is read as one quarter again."""
+    score = score_of((0, 480, 60), (480, 1440, 62), meters=((0, 1, 4), (480, 3, 4)))
+    measures = parsed(score).findall("part/measure")
+    assert [(measure.get("number"), measure.get("implicit")) for measure in measures] == [("0", "yes"), ("1", None)]
+    assert [number(measure, "attributes/time/beats") for measure in measures] == [3, 0]
+    assert [(s.time, s.numerator) for s in read(musicxml(score).encode()).time_signatures] == [(0, 1), (480, 3)]
+
+
+def test_meters_keys_and_tempi_are_read_again():
+    """Changes at bar lines, tempi also between, in any order of time; a key inside a bar goes to the nearer bar line."""
+    score = score_of(*((960 * k, 960, 60) for k in range(12)), meters=((0, 4, 4), (3840, 6, 8), (6720, 5, 8), (9120, 12, 8)))
+    score.key_signatures.extend([KeySignature(0, -3, 1), KeySignature(3700, 4, 0)])
+    score.tempos.extend([Tempo(0, 90), Tempo(1200, 61.5), Tempo(3840, 132), Tempo(6720, 60)])
+    again = read(musicxml(score).encode())
+    assert [(s.time, s.numerator, s.denominator) for s in again.time_signatures] == [(0, 4, 4), (3840, 6, 8), (6720, 5, 8), (9120, 12, 8)]
+    assert [(s.time, s.key, s.tonality) for s in again.key_signatures] == [(0, -3, 1), (3840, 4, 0)]
+    assert [(t.time, round(t.qpm, 3)) for t in again.tempos] == [(0, 90), (1200, 61.5), (3840, 132), (6720, 60)]
+
+
+def test_a_piano_has_two_staves_and_a_flute_one():
+    """Hands are told apart by pitch, each under its clef; a viola reads its own clef, a bass an octave lower."""
+    both = [(480 * k, 480, pitch) for k in range(8) for pitch in (36 + k, 43 + k, 67 + k, 76 + k)]
+    root = parsed(score_of(*both))
+    clefs = [(clef.findtext("sign"), clef.get("number")) for clef in root.iter("clef")]
+    assert clefs == [("G", "1"), ("F", "2")]
+    pitches = {staff: {n.findtext("pitch/octave") for n in root.iter("note") if n.findtext("staff") == staff} for staff in "12"}
+    assert pitches == {"1": {"4", "5"}, "2": {"2", "3"}}
+    assert parsed(score_of(*both, program=73)).find("part/measure/attributes/staves") is None
+    viola = parsed(score_of((0, 480, 60), program=41))
+    assert viola.findtext(".//clef/sign") == "C"
+    bass = parsed(score_of((0, 480, 28), program=33))
+    assert (bass.findtext(".//clef/sign"), bass.findtext(".//clef/clef-octave-change")) == ("F", "-1")
+
+
+def test_voices_of_a_staff_are_ordered_and_chords_are_chords():
+    """Notes of one onset and one length are a chord; a moving voice over a held one is voice 1."""
+    root = parsed(score_of((0, 960, 60), (0, 960, 64), (960, 960, 60), (960, 480, 72), (1440, 480, 74)))
+    found = [
+        (n.findtext("voice"), n.findtext("pitch/step"), n.find("chord") is not None)
+        for n in root.iter("note")
+        if n.find("pitch") is not None
+    ]
+    assert found == [("1", "C", False), ("1", "E", True), ("1", "C", False), ("1", "D", False), ("2", "C", False)]
+
+
+def test_more_voices_than_a_staff_holds_get_a_staff():
+    """Six notes that begin together and end apart are six voices, and none is cut."""
+    score = score_of(*((0, 480 * (k + 1), 60 + k) for k in range(6)), program=73)
+    assert checked(musicxml(score)) == sounding(score)
+
+
+def test_drums_are_unpitched_and_come_back():
+    """Each drum is an instrument of channel 10, and lasts until the next one."""
+    score = score_of((0, 10, 36), (0, 10, 42), (240, 10, 42), (480, 10, 38), (480, 10, 42), drums=True)
+    root = parsed(score)
+    assert {i.get("id"): (number(i, "midi-channel"), number(i, "midi-unpitched")) for i in root.iter("midi-instrument")} == {
+        "P1-I36": (10, 37), "P1-I38": (10, 39), "P1-I42": (10, 43),
+    }  # fmt: skip
+    assert root.find(".//pitch") is None
+    again = read(musicxml(score).encode())
+    assert [track.is_drum for track in again.tracks] == [True]
+    assert sorted((n.time, n.pitch, n.duration) for n in again.tracks[0].notes) == [
+        (0, 36, 240), (0, 42, 240), (240, 42, 240), (480, 38, 480), (480, 42, 480),
+    ]  # fmt: skip
+
+
+def test_played_music_is_written_as_it_is_meant():
+    """Eighths that are played up to a twentieth of a beat early or late, and held too short, are eighths."""
+    early = [11, -17, 23, -5, 19, -23, 7, 13]
+    score = score_of(*((480 + 240 * k + early[k % 8], 197 + early[-k % 8], 60 + k % 5) for k in range(30)))
+    assert set(values(parsed(score))) == {"eighth", "(quarter)"}
+
+
+def test_notes_held_short_of_their_value_are_whole():
+    """A quarter of 456 ticks, as notation programs play it, is a quarter; one of 240 stays an eighth."""
+    assert values(parsed(score_of(*((480 * k, 456, 60) for k in range(4))))) == ["quarter"] * 4
+    assert values(parsed(score_of((0, 240, 60), (480, 1432, 60)))) == ["eighth", "(eighth)", "half."]
+
+
+def test_accidentals_hold_for_a_bar():
+    """In G: F sharp needs none, F natural one for its bar, F sharp after it one; the next bar begins anew."""
+    score = score_of((0, 480, 66), (480, 480, 65), (960, 480, 65), (1440, 480, 66), (1920, 480, 66), (2400, 480, 67))
+    score.key_signatures.append(KeySignature(0, 1, 0))
+    notes = [note for note in parsed(score).iter("note") if note.find("pitch") is not None]
+    assert [note.findtext("accidental") for note in notes] == [None, "natural", None, "sharp", None, None]
+
+
+def test_pitches_are_spelled_by_key():
+    """66 is F sharp in G and G flat in D flat; the leading note of A minor is G sharp, the third of C minor E flat."""
+    assert spelled(66, 1) == ("F", 1, 4)
+    assert spelled(66, -5) == ("G", -1, 4)
+    assert spelled(68, 0, minor=True) == ("G", 1, 4)
+    assert spelled(63, -3, minor=True) == ("E", -1, 4)
+    assert spelled(71, -6) == ("C", -1, 5)
+    assert spelled(60, 7) == ("B", 1, 3)
+    for fifths in range(-7, 8):
+        for pitch in range(128):
+            step, alteration, octave = spelled(pitch, fifths)
+            assert 12 * (octave + 1) + STEPS[step] + alteration == pitch
+
+
+def test_the_notes_around_decide_between_two_names():
+    """In C major A flat stands in F minor, G sharp in E major."""
+    of_f_minor = [(time, pitch) for time in range(12) for pitch in (53, 56, 60)]
+    of_e_major = [(time, pitch) for time in range(12) for pitch in (52, 56, 59)]
+    assert spelled_notes(of_f_minor, [(0, False)] * 36)[6, 56][:2] == ("A", -1)
+    assert spelled_notes(of_e_major, [(0, False)] * 36)[6, 56][:2] == ("G", 1)
+
+
+def test_thirty_tracks_with_odd_names():
+    """Names come back in one line without what XML cannot hold, programs too; tracks without notes are left out."""
+    score = Score(480)
+    for index in range(30):
+        score.tracks.append(Track(f"<{index}> & \x01\n „so“", index * 4, index == 9))
+        if index != 7:
+            score.tracks[index].notes.append(Note(480 * index, 480, 40 + index, 80))
+    again = read(musicxml(score).encode())
+    wanted = [(f"<{index}> & „so“", 0 if index == 9 else index * 4, index == 9) for index in range(30) if index != 7]
+    assert [(track.name, 0 if track.is_drum else track.program, track.is_drum) for track in again.tracks] == wanted
+
+
+def test_an_empty_score_is_a_bar_of_rest():
+    """No tracks, or none with notes: one bar in the score's meter."""
+    for score in (Score(480), score_of(meters=((0, 3, 4),))):
+        assert [note.find("rest") is not None for note in parsed(score).iter("note")] == [True]
+
+
+def test_compressed_files_name_their_score():
+    """The container names the member that holds the score, and the same score gives the same bytes."""
+    content = musicxml(load_seed("canon")).encode()
+    packed = compressed(content)
+    assert packed == compressed(content)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist()[0] == "mimetype"
+        rootfile = ElementTree.fromstring(archive.read("META-INF/container.xml")).find("rootfiles/rootfile")
+        assert rootfile is not None
+        assert archive.read(str(rootfile.get("full-path"))) == content
+
+
+def test_a_runaway_file_is_refused():
+    """A note after millions of bars is told in one line, at once."""
+    with pytest.raises(InputError, match="bars"):
+        musicxml(score_of((0, 480, 60), (2_000_000_000, 480, 60)))

@@ -265,9 +265,11 @@ def _stands_well(place: int, value: int, beat: int, rest: bool) -> bool:
     """Whether a value may begin here without hiding the beats: on a beat, within one, or as a plain syncopation."""
     dots = VALUES[value][1]
     if rest:
-        return place % value == 0 if not dots else beat % 3 == 0 and place % beat == 0 and value % beat == 0
+        if beat % 3:
+            return not dots and place % value == 0
+        return place % beat + value <= beat and place % beat % value == 0 if not dots else place % beat == 0 and value % beat == 0
     if place % beat == 0:
         return beat % 3 > 0 or value < beat or value % beat == 0
     if place // beat == (place + value - 1) // beat:
-        return place % (value if not dots else value // 3) == 0
+        return place % (value // 3 if dots else value // 2 or 1) == 0
     return not dots and beat % 3 > 0 and value <= 2 * beat and place % (value // 2 or 1) == 0

@@ -20,6 +20,7 @@ from symbolic.midi.repeat_signs import signs_in_musicxml
 from symbolic.midi.seeds import DEFAULT_DYNAMIC
 from symbolic.midi.unfolding import Signs, playing_order
 
+DRUM_OCTAVE = 1000  # drum 38 is told as octave 1038
 DEFAULT_DRUM = 38  # a snare drum, for percussion that does not say what it is
 
 
@@ -42,6 +43,7 @@ def read_musicxml(text: str) -> tuple[ScoreTick, list[str]]:
     from music21.musicxml import xmlToM21
 
     root = _partwise(ElementTree.fromstring(text))
+    _tell_instruments(root)
     importer = xmlToM21.MusicXMLImporter()
     importer.xmlRoot = root
     importer.xmlRootToScore(root, importer.stream)
@@ -74,6 +76,24 @@ def _partwise(root: ElementTree.Element) -> ElementTree.Element:
             measure.extend(list(part))
     turned.extend(parts.values())
     return turned
+
+
+def _tell_instruments(root: ElementTree.Element) -> None:
+    """Say where music21 looks what it would not see.
+
+    It takes the first instrument of a part for all its drums: each is told as an octave. It believes the name of a keyboard
+    more than its program: where there is a program the name is left out.
+    """
+    played = {sound.get("id"): sound.findtext("midi-unpitched", "").strip() for sound in root.iter("midi-instrument")}
+    for note in root.iter("note"):
+        instrument, octave = note.find("instrument"), note.find("unpitched/display-octave")
+        number = played.get(instrument.get("id"), "") if instrument is not None else ""
+        if number.isdecimal() and octave is not None:
+            octave.text = str(DRUM_OCTAVE + int(number) - 1)
+    for part in root.iter("score-part"):
+        if part.findtext("midi-instrument/midi-program", "").strip().isdecimal():
+            for name in part.iterfind("score-instrument/instrument-name"):
+                name.text = ""
 
 
 def _name(part: Any) -> str:
@@ -163,7 +183,8 @@ def _apply_instruments(container: Any, part: Any, state: _State) -> None:
     from music21 import instrument
 
     for element in container.getElementsByClass(instrument.Instrument):
-        state.percussion = element.midiChannel == 9 or isinstance(element, instrument.UnpitchedPercussion)
+        unheard = element.midiChannel is None and isinstance(element, instrument.UnpitchedPercussion)
+        state.percussion = element.midiChannel == 9 or unheard
         state.drum = getattr(element, "percMapPitch", None) or state.drum
         if element.midiProgram is not None and 0 <= element.midiProgram <= 127:
             state.program = element.midiProgram
@@ -208,7 +229,7 @@ def _of_element(element: Any, onset: Quarters, state: _State) -> Iterator[Sound]
         tie = member.tie or element.tie
         kind = tie.type if tie is not None and not grace else ""
         if isinstance(member, note.Unpitched):
-            pitch, program = int(getattr(member.storedInstrument, "percMapPitch", None) or state.drum), -1
+            pitch, program = member.displayOctave - DRUM_OCTAVE if member.displayOctave >= DRUM_OCTAVE else state.drum, -1
         else:
             pitch, program = int(member.pitch.midi) + state.semitones, -1 if state.percussion else state.program
         if 0 <= pitch <= 127:

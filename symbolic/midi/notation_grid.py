@@ -4,7 +4,7 @@ Times are whole units, 1680 to the quarter: a 64th is 105, a 64th of a triplet 7
 A note that begins and ends on one of these stays as it is, and so does one that misses it by no more than ticks must.
 **Other onsets** move to the nearest 64th or triplet 64th. Where more than a third of the onsets of a track miss the grid, it was
 played and not written: then each beat is divided as coarsely as its onsets allow, at the finest into 32nds.
-**Other ends** move to the coarsest value near them, by 15 % of the note (25 % in played music): a quarter held for 90 % is a quarter.
+**Other ends** move to the coarsest value near them, by 15 % of the note (40 % in played music): a quarter held for 90 % is a quarter.
 """
 
 from bisect import bisect_right
@@ -26,6 +26,8 @@ PLAYED_SHARE = 1 / 3
 # of played music: the steps that a beat may be divided in, each with what its complexity costs in units of error
 PLAYED_STEPS = {840: 0, 420: 12, 560: 30, 280: 55, 210: 60}
 END_STEPS = (1680, 840, 560, 420, 280, 210, 140, 105)
+PLAYED_ENDS, TRIPLET_ENDS = (1680, 840, 420, 210), (1680, 560, 280)
+FARTHEST = 250  # units that an end moves at most
 DRUM_LENGTH = UNITS
 
 
@@ -123,7 +125,12 @@ def on_grid(track: TrackTick, measures: list[Measure], ticks_per_quarter: int) -
         held = starts[finish] + end - starts[begin] - onset
         ends = _snapped(finish, end, begin, onset, tolerance)
         exact = (np.abs(ends - end) <= tolerance) & (not is_played)
-        ends = np.where(exact, ends, _eased(end, held * (0.25 if is_played else 0.15), 7 if is_played else 8))
+        end = np.where(exact, end, end + start - starts[begin] - onset)  # a note that moves takes its end along
+        reach = np.minimum(held * (0.4 if is_played else 0.15), FARTHEST)
+        if is_played:
+            ends = np.where(start_offsets % 420 == 0, _eased(end, reach, PLAYED_ENDS), _eased(end, reach, TRIPLET_ENDS))
+        else:
+            ends = np.where(exact, ends, _eased(end, reach, END_STEPS))
         stop = starts[finish] + np.minimum(ends, lengths[finish])
         least = np.where(is_played, 210, np.where(start_offsets % SIXTY_FOURTH == 0, SIXTY_FOURTH, 70))
         stop = np.where(stop - start >= SHORTEST, stop, np.minimum(start + least, starts[-1] + lengths[-1]))
@@ -187,10 +194,10 @@ def _snapped(bars: np.ndarray, offsets: np.ndarray, begin: np.ndarray, onset: np
     return places
 
 
-def _eased(offsets: np.ndarray, reach: np.ndarray, steps: int) -> np.ndarray:
-    """The multiple of the coarsest of the first `steps` of `END_STEPS` within `reach` of each offset."""
-    places = _nearest(offsets, END_STEPS[steps - 1])
-    for step in reversed(END_STEPS[:steps]):
+def _eased(offsets: np.ndarray, reach: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+    """The multiple of the coarsest of `steps` within `reach` of each offset; of the finest where none is."""
+    places = _nearest(offsets, steps[-1])
+    for step in reversed(steps):
         place = _nearest(offsets, step)
         places = np.where(np.abs(place - offsets) <= reach, place, places)
     return places
