@@ -6,6 +6,7 @@ A row of a batch draws from its own generator, so it is the same row whatever st
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from symbolic.errors import UsageError
 from symbolic.generation.constraints import Constraints
 from symbolic.models.memory import DecodingState, Memory
+from symbolic.models.native import NativeModel, fits
 from symbolic.models.transformer_xl import TransformerXL
 from symbolic.tokenizers.automaton import AutomatonState
 from symbolic.tokenizers.beats import BeatClock, derive_beats
@@ -105,17 +107,20 @@ def sample(
             clock.step(id_)
         generator = torch.Generator().manual_seed(random_seed)
         rows.append(_Row(number, rules.automaton.state_after(prompt), clock, rules, generator, []))
+    native = NativeModel(model) if fits(model) else None
     logits, state = prefill(model, vocabulary, prompts)
     with _one_thread():
+        if native:
+            return _write(native, vocabulary, rows, logits, native.state(state), settings, progress)
         return _write(model, vocabulary, rows, logits, state, settings, progress)
 
 
 def _write(
-    model: TransformerXL,
+    model: TransformerXL | NativeModel,
     vocabulary: Vocabulary,
     rows: list[_Row],
     logits: Tensor,
-    state: DecodingState,
+    state: Any,
     settings: SamplingSettings,
     progress: Callable[[int], object] | None,
 ) -> list[np.ndarray]:

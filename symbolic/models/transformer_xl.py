@@ -18,16 +18,18 @@ from transformers.utils import ModelOutput, logging
 from symbolic.errors import InputError
 from symbolic.models.attention import BandAttention, sinusoids, window_mask
 from symbolic.models.configuration import TransformerXLConfig
+from symbolic.models.generate import BeatGenerationMixin
 from symbolic.models.memory import DecodingState, Memory, advanced
 
 
 @dataclass
 class TransformerXLOutput(ModelOutput):
-    """logits (B, T, V); the memory to hand to the next segment; the mean loss in nats when labels were given."""
+    """logits (B, T, V); the memory to hand to the next segment; the mean loss in nats when labels were given; what `step` goes on from."""
 
     loss: Tensor | None = None
     logits: Tensor | None = None
     memory: Memory | None = None
+    past_key_values: DecodingState | None = None
 
 
 class Embeddings(nn.Module):
@@ -118,7 +120,7 @@ class Block(nn.Module):
         return self.outer(functional.gelu(self.inner(self.feed_forward_norm(states))))
 
 
-class TransformerXL(PreTrainedModel):
+class TransformerXL(BeatGenerationMixin, PreTrainedModel):
     """The language model. `from_pretrained` and `save_pretrained` work as everywhere in transformers."""
 
     config_class = TransformerXLConfig
@@ -180,6 +182,8 @@ class TransformerXL(PreTrainedModel):
         ages: Tensor | None = None,
         labels: Tensor | None = None,
         return_dict: bool = True,
+        past_key_values: DecodingState | None = None,
+        use_cache: bool = False,
     ) -> TransformerXLOutput:
         """Logits of the next token at every token.
 
@@ -187,7 +191,11 @@ class TransformerXL(PreTrainedModel):
         ages (B, T): tokens of the same piece before each token; a token sees no further back, so several pieces may share a row
         (0 begins a piece, negative marks padding on the left). By default the piece in memory goes on.
         labels (B, T): the token to predict at each place (already shifted), −100 where none is.
+        past_key_values: for `generate`, which asks for it by `use_cache` and hands it back with one token (B, 1).
         """
+        if past_key_values is not None:
+            logits = self.step(input_ids[:, 0], beats[:, 0], past_key_values)[:, None]
+            return TransformerXLOutput(logits=logits, past_key_values=past_key_values)
         B, T = input_ids.shape
         M = self.config.memory_length
         memory = memory or self.empty_memory(B)
@@ -204,7 +212,9 @@ class TransformerXL(PreTrainedModel):
         loss = None
         if labels is not None:
             loss = functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
-        return TransformerXLOutput(loss=loss, logits=logits, memory=Memory(kept, ages[:, -1]))
+        memory = Memory(kept, ages[:, -1])
+        state = self.decoding_state(memory) if use_cache else None
+        return TransformerXLOutput(loss=loss, logits=logits, memory=memory, past_key_values=state)
 
     @torch.no_grad()
     def decoding_state(self, memory: Memory) -> DecodingState:
@@ -217,7 +227,7 @@ class TransformerXL(PreTrainedModel):
             pair = block.attention.key_value(block.attention_norm(states))
             B = states.shape[0]
             key, value = pair.view(B, M, 2, block.attention.heads, block.attention.width).permute(2, 0, 3, 1, 4)
-            empty = torch.zeros_like(key[:, :, :1])
+            empty = key.new_zeros(*key.shape[:2], 1, key.shape[3])
             keys.append(torch.cat([key, empty], dim=2))
             values.append(torch.cat([value, empty], dim=2))
             relative.append(block.attention.relative_keys(positions))
