@@ -143,6 +143,14 @@ def test_text_is_decoded_by_its_mark_or_its_bytes():
     assert decoded("größ".encode()[:-1]) == "grö"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_of_a_book_the_first_tune_is_read(encoding: str):
+    """In every encoding, and that there are more is told."""
+    reading = read_bytes((ABC + "\n" + ABC.replace("X:1", "X:2").replace("C E2", "G3")).encode(encoding), "book.abc")
+    assert quarters_of(reading.score) == QUARTERS
+    assert reading.repairs == ("a book of 2 tunes, the first is read",)
+
+
 def test_riff_without_midi_in_it_is_refused_and_wrong_sizes_are_told():
     """The size of the data chunk is used where it is right, and named where it is wrong."""
     assert inside_riff(riff(MIDI)) == (MIDI, [])

@@ -53,7 +53,7 @@ def is_running(process: int) -> bool:
     return True
 
 
-def gone(process: int, seconds: float = 20) -> bool:
+def gone(process: int, seconds: float = 10) -> bool:
     """Whether a process ends by itself; asked for until it has, `seconds` at most."""
     stop = time.monotonic() + seconds
     while is_running(process) and time.monotonic() < stop:
@@ -172,7 +172,20 @@ def test_the_reader_leaves_when_its_parent_is_killed(busy: bool, tmp_path: Path)
     """After kill -9 of the parent, which can tell nobody, the reader is gone too, at rest as at work."""
     endless = tmp_path / "endless.musicxml"
     endless.write_text(ENDLESS)
-    parent, reader = started(f"isolation.read_isolated(open({str(endless)!r}).read())" if busy else "time.sleep(60)")
+    work = f"""
+import threading
+def tell():
+    while isolation._child.files < 2:
+        time.sleep(0.01)
+    time.sleep(1)
+    print("busy", flush=True)
+threading.Thread(target=tell, daemon=True).start()
+isolation.read_isolated(open({str(endless)!r}).read())
+"""
+    parent, reader = started(work if busy else "time.sleep(60)")
+    if busy:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "busy\n"
     assert is_running(reader)
     parent.kill()
     parent.communicate()

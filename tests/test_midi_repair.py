@@ -115,8 +115,8 @@ def test_messages_that_are_wrong_cost_no_note(body: bytes, remark: str):
 
 
 def test_a_velocity_over_127_is_the_loudest():
-    """0x90 0x3C 0xFF is a note."""
-    assert played(b"\x00\x90\x3c\xff" + OFF_ON + OFF) == [(0, 480, 60, 127, 0), (480, 480, 62, 80, 0)]
+    """0x90 0x3C 0xC8 is a note."""
+    assert played(b"\x00\x90\x3c\xc8" + OFF_ON + OFF) == [(0, 480, 60, 127, 0), (480, 480, 62, 80, 0)]
 
 
 def test_notes_without_an_end_get_one():
