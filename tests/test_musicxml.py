@@ -150,7 +150,7 @@ def written_scores(draw: Any) -> Score:
     return score
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(written_scores())
 def test_what_stands_on_the_grid_is_written_as_it_is(score: Score):
     """Pitch, onset and duration of every note, over bar lines and cut bars, in any number of voices."""
