@@ -108,8 +108,8 @@ def sample(
         generator = torch.Generator().manual_seed(random_seed)
         rows.append(_Row(number, rules.automaton.state_after(prompt), clock, rules, generator, []))
     native = NativeModel(model) if fits(model) else None
-    logits, state = prefill(model, vocabulary, prompts)
     with _one_thread():
+        logits, state = prefill(model, vocabulary, prompts)
         if native:
             return _write(native, vocabulary, rows, logits, native.state(state), settings, progress)
         return _write(model, vocabulary, rows, logits, state, settings, progress)
