@@ -1,8 +1,8 @@
-"""Relative attention over a sliding window, with a hand-written backward pass.
+"""Relative attention over a sliding window: the formula's two implementations behind one function.
 
 Shapes: B batch, T tokens of the segment, M memory length, H heads, D width of a head, b queries of a block.
 Query i stands at key index M + i and sees the keys i … M + i: itself and the M before it, in training as in generation.
-The scores are kept as a *band*, column c of row i being key i + c at distance M − c, so nothing outside the window is stored.
+The *band* of a block's scores (b, b + M) is what lies inside the window: column c of row i is key i + c at distance M − c.
 
 Source: Dai et al., "Transformer-XL" (2019), section 3.3: score = (q + u)·k + (q + v)·r(distance).
 Different on purpose: the window slides with every query (theirs lets a segment's first query see less than its last),
@@ -13,80 +13,130 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 BLOCK = 64
 
 
-class BandAttention(torch.autograd.Function):
-    """softmax over the band, times values; blocks of `BLOCK` queries keep the scores in the processor's cache."""
+def relative_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, relative: Tensor, content_bias: Tensor, position_bias: Tensor, hidden: Tensor | None
+) -> Tensor:
+    """softmax over the window of (q + u)·k + (q + v)·r, times values, by what is fastest on the device: (H, B, T, D).
+
+    queries: (H, B, T, D), scaled by D^-½ as the biases are; keys, values: of memory and segment, (H, B, M + T, D).
+    relative: (H, M + 1, D), row c for distance M − c; content_bias, position_bias: u and v, (H, D).
+    hidden: bool (B, T, M + 1), true where a key may not be seen, or None.
+    """
+    if queries.device.type == "cpu":
+        return WindowAttention.apply(queries, keys, values, relative, content_bias, position_bias, hidden)
+    return fused_attention(queries, keys, values, relative, content_bias, position_bias, hidden)
+
+
+def fused_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, relative: Tensor, content_bias: Tensor, position_bias: Tensor, hidden: Tensor | None
+) -> Tensor:
+    """The same by PyTorch's fused attention, block by block, the relative term as its additive mask: for GPUs."""
+    T, M = queries.shape[2], relative.shape[1] - 1
+    content, position = (queries + bias.to(queries.dtype)[:, None, None] for bias in (content_bias, position_bias))
+    scores = torch.einsum("hbtd,hcd->hbtc", position, relative)
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, float("-inf"))
+    parts = []
+    for start in range(0, T, BLOCK):
+        stop = min(start + BLOCK, T)
+        window = slice(start, stop + M)
+        # b more columns in every row but the last: read b fewer a row, row i stands i columns further right
+        wide = functional.pad(scores[:, :, start:stop], (0, stop - start), value=float("-inf")).flatten(-2)
+        bias = wide[..., : start - stop].unflatten(-1, (stop - start, stop - start + M))
+        parts.append(
+            functional.scaled_dot_product_attention(
+                content[:, :, start:stop], keys[:, :, window], values[:, :, window], attn_mask=bias, scale=1.0
+            )
+        )
+    return torch.cat(parts, dim=2)
+
+
+class WindowAttention(torch.autograd.Function):
+    """The same with a hand-written backward pass, for processors; blocks of `BLOCK` queries keep the scores in the cache.
+
+    What is saved is each block's softmax, zero outside the band, so that every product is a plain batched one.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, content: Tensor, position: Tensor, keys: Tensor, values: Tensor, relative: Tensor, hidden: Tensor | None
+        ctx: Any,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        relative: Tensor,
+        content_bias: Tensor,
+        position_bias: Tensor,
+        hidden: Tensor | None,
     ) -> Tensor:
-        """Attend.
-
-        content, position: queries with their biases added and scaled, (H, B, T, D).
-        keys, values: of memory and segment, (H, B, M + T, D); relative: (H, M + 1, D), row c for distance M − c.
-        hidden: bool (B, T, M + 1), true where a key may not be seen, or None. Gives (H, B, T, D).
-        """
-        H, B, T, D = content.shape
+        """As `relative_attention`."""
+        H, B, T, D = queries.shape
         M = relative.shape[1] - 1
-        result = torch.empty_like(content)
-        band = content.new_empty(H, B, T, M + 1)
-        dense = content.new_zeros(0)
+        content, position = _biased(queries, content_bias), _biased(queries, position_bias)
+        position = position.view(H, B, T, D)
+        bias = None if hidden is None else torch.zeros(hidden.shape, dtype=queries.dtype).masked_fill_(hidden, float("-inf"))
+        columns, rows = keys.transpose(-1, -2).contiguous().flatten(0, 1), values.flatten(0, 1)
+        result = torch.empty_like(queries)
+        flat_result, blocks = result.flatten(0, 1), []
+        scores = queries.new_empty(0)
         for start in range(0, T, BLOCK):
             stop = min(start + BLOCK, T)
-            b = stop - start
-            block_keys = keys[:, :, start : stop + M]
-            scores = torch.matmul(content[:, :, start:stop], block_keys.transpose(-1, -2))
-            relative_scores = torch.bmm(position[:, :, start:stop].reshape(H, B * b, D), relative.transpose(1, 2)).view(H, B, b, M + 1)
-            relative_scores += _band_of(scores)
-            if hidden is not None:
-                relative_scores.masked_fill_(hidden[None, :, start:stop], float("-inf"))
-            weights = torch.softmax(relative_scores, dim=-1)
-            band[:, :, start:stop] = weights
-            if dense.shape != scores.shape:
-                dense = scores.new_zeros(scores.shape)
-            _band_of(dense).copy_(weights)
-            result[:, :, start:stop] = torch.matmul(dense, values[:, :, start : stop + M])
-        ctx.save_for_backward(content, position, keys, values, relative, band)
+            if scores.shape[1:2] != (stop - start,):
+                scores = queries.new_full((H * B, stop - start, stop - start + M), float("-inf"))
+                band = _band_of(scores).unflatten(0, (H, B))
+            places = torch.bmm(position[:, :, start:stop].flatten(1, 2), relative.transpose(1, 2)).view(band.shape)
+            if bias is None:
+                band.copy_(places)
+            else:
+                torch.add(places, bias[:, start:stop], out=band)
+            scores.baddbmm_(content[:, start:stop], columns[:, :, start : stop + M])
+            blocks.append(torch.softmax(scores, dim=-1))
+            torch.bmm(blocks[-1], rows[:, start : stop + M], out=flat_result[:, start:stop])
+        ctx.save_for_backward(queries, keys, values, relative, content_bias, position_bias, *blocks)
         return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The formula's derivative, block by block; the weights of the band are the only saved product."""
-        content, position, keys, values, relative, band = ctx.saved_tensors
-        gradient = gradients[0].contiguous()
-        H, B, T, D = content.shape
+        """The formula's derivative, block by block."""
+        queries, keys, values, relative, content_bias, position_bias, *blocks = ctx.saved_tensors
+        H, B, T, D = queries.shape
         M = relative.shape[1] - 1
-        d_content, d_position = torch.empty_like(content), torch.empty_like(position)
-        d_keys, d_values, d_relative = torch.zeros_like(keys), torch.zeros_like(values), torch.zeros_like(relative)
-        dense = content.new_zeros(0)
-        for start in range(0, T, BLOCK):
+        outer = gradients[0].contiguous().flatten(0, 1)
+        content, position = _biased(queries, content_bias), _biased(queries, position_bias)
+        rows, columns = keys.flatten(0, 1), values.transpose(-1, -2).contiguous().flatten(0, 1)
+        d_content, d_keys, d_values = torch.empty_like(content), torch.zeros_like(rows), torch.zeros_like(rows)
+        d_band = queries.new_empty(H * B, T, M + 1)
+        for block, start in zip(blocks, range(0, T, BLOCK), strict=True):
             stop = min(start + BLOCK, T)
-            b = stop - start
             window = slice(start, stop + M)
-            if dense.shape[2:] != (b, b + M):
-                dense = content.new_zeros(H, B, b, b + M)
-            weights, outer = band[:, :, start:stop], gradient[:, :, start:stop]
-            _band_of(dense).copy_(weights)
-            d_values[:, :, window] += torch.matmul(dense.transpose(-1, -2), outer)
-            d_weights = _band_of(torch.matmul(outer, values[:, :, window].transpose(-1, -2)))
-            d_scores = weights * (d_weights - (weights * d_weights).sum(-1, keepdim=True))
-            _band_of(dense).copy_(d_scores)
-            d_content[:, :, start:stop] = torch.matmul(dense, keys[:, :, window])
-            d_keys[:, :, window] += torch.matmul(dense.transpose(-1, -2), content[:, :, start:stop])
-            flat = d_scores.reshape(H, B * b, M + 1)
-            d_position[:, :, start:stop] = torch.bmm(flat, relative).view(H, B, b, D)
-            d_relative += torch.bmm(flat.transpose(1, 2), position[:, :, start:stop].reshape(H, B * b, D))
-        return d_content, d_position, d_keys, d_values, d_relative, None
+            d_values[:, window].baddbmm_(block.transpose(1, 2), outer[:, start:stop])
+            d_block = torch.bmm(outer[:, start:stop], columns[:, :, window])
+            d_scores = torch._softmax_backward_data(d_block, block, -1, block.dtype)
+            torch.bmm(d_scores, rows[:, window], out=d_content[:, start:stop])
+            d_keys[:, window].baddbmm_(d_scores.transpose(1, 2), content[:, start:stop])
+            d_band[:, start:stop] = _band_of(d_scores)
+        flat = d_band.view(H, B * T, M + 1)
+        d_position = torch.bmm(flat, relative)
+        d_relative = torch.bmm(flat.transpose(1, 2), position.view(H, B * T, D))
+        d_content = d_content.view(H, B * T, D)
+        d_biases = [part.sum(1, dtype=torch.float32 if part.dtype == torch.bfloat16 else None) for part in (d_content, d_position)]
+        d_queries = d_content.add_(d_position).view(H, B, T, D)
+        return d_queries, d_keys.view_as(keys), d_values.view_as(values), d_relative, d_biases[0], d_biases[1], None
+
+
+def _biased(queries: Tensor, bias: Tensor) -> Tensor:
+    """(H, B, T, D) and (H, D) → (H B, T, D)."""
+    return (queries + bias.to(queries.dtype)[:, None, None]).flatten(0, 1)
 
 
 def _band_of(scores: Tensor) -> Tensor:
-    """The band of contiguous (H, B, b, b + M) scores as a view (H, B, b, M + 1): row i begins one column later than row i − 1."""
-    H, B, b, width = scores.shape
-    return scores.as_strided((H, B, b, width - b + 1), (B * b * width, b * width, width + 1, 1))
+    """The band of contiguous (N, b, b + M) scores as a view (N, b, M + 1): row i begins one column later than row i − 1."""
+    n, b, width = scores.shape
+    return scores.as_strided((n, b, width - b + 1), (b * width, width + 1, 1))
 
 
 def sinusoids(distances: Tensor, width: int) -> Tensor:

@@ -16,8 +16,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import ModelOutput, logging
 
 from symbolic.errors import InputError
-from symbolic.models.attention import BandAttention, sinusoids, window_mask
+from symbolic.models.attention import relative_attention, sinusoids, window_mask
 from symbolic.models.configuration import TransformerXLConfig
+from symbolic.models.dropout import Dropout
 from symbolic.models.generate import BeatGenerationMixin
 from symbolic.models.memory import DecodingState, Memory, advanced
 
@@ -63,14 +64,23 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.zeros(self.heads, self.width))
         self.position_bias = nn.Parameter(torch.zeros(self.heads, self.width))
 
-    def forward(self, segment: Tensor, context: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
-        """segment (B, T, C) attends to context (B, M + T, C); positions (M + 1, C), row c for distance M − c."""
+    def forward(self, segment: Tensor, memory: Tensor, norm: nn.LayerNorm, positions: Tensor, hidden: Tensor | None) -> Tensor:
+        """segment (B, T, C) attends to memory (B, M, C) and itself; positions (M + 1, C), row c for distance M − c.
+
+        segment has passed `norm`, memory has not. What memory is without the gain and bias of `norm` is constant, so these are
+        moved into the projection, and no gradient is computed for memory.
+        """
         B, T, C = segment.shape
-        queries = self._split(self.query(segment)) * self.width**-0.5
-        keys, values = (self._split(part) for part in self.key_value(context).chunk(2, dim=-1))
-        content = queries + (self.content_bias * self.width**-0.5).to(queries.dtype)[:, None, None]
-        position = queries + (self.position_bias * self.width**-0.5).to(queries.dtype)[:, None, None]
-        attended = BandAttention.apply(content, position, keys, values, self.relative_keys(positions).to(queries.dtype), hidden)
+        scale = self.width**-0.5
+        weight = self.key_value.weight
+        past = functional.linear(functional.layer_norm(memory, (C,), eps=norm.eps), weight * norm.weight, (weight * norm.bias).sum(1))
+        present = functional.linear(segment, torch.cat([self.query.weight * scale, weight]))
+        queries, *pair = self._heads(present)
+        keys, values = (torch.cat(parts, dim=2) for parts in zip(self._heads(past), pair, strict=True))
+        relative = self.relative_keys(positions).to(queries.dtype)
+        attended = relative_attention(
+            queries.contiguous(), keys, values, relative, self.content_bias * scale, self.position_bias * scale, hidden
+        )
         return self.output(attended.permute(1, 2, 0, 3).reshape(B, T, C))
 
     def relative_keys(self, positions: Tensor) -> Tensor:
@@ -92,9 +102,9 @@ class RelativeAttention(nn.Module):
             scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
         return self.output((torch.softmax(scores, dim=-1) @ values).reshape(B, C))
 
-    def _split(self, states: Tensor) -> Tensor:
-        """(B, T, C) → (H, B, T, D), heads first, so that every product is a plain batched one."""
-        return states.view(*states.shape[:2], self.heads, self.width).permute(2, 0, 1, 3).contiguous()
+    def _heads(self, states: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, n C) → n of (H, B, T, D), heads first, so that every product is a plain batched one."""
+        return states.unflatten(-1, (-1, self.heads, self.width)).permute(2, 3, 0, 1, 4).unbind()
 
 
 class Block(nn.Module):
@@ -107,12 +117,12 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
         self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, segment: Tensor, memory: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
         """segment (B, T, C) with memory (B, M, C) → (B, T, C)."""
-        context = self.attention_norm(torch.cat([memory.to(segment.dtype), segment], dim=1))
-        segment = segment + self.dropout(self.attention(context[:, memory.shape[1] :], context, positions, hidden))
+        norm = self.attention_norm
+        segment = segment + self.dropout(self.attention(norm(segment), memory.to(segment.dtype), norm, positions, hidden))
         return segment + self.dropout(self.feed_forward(segment))
 
     def feed_forward(self, states: Tensor) -> Tensor:
@@ -131,7 +141,7 @@ class TransformerXL(BeatGenerationMixin, PreTrainedModel):
     def __init__(self, config: TransformerXLConfig) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = nn.Linear(config.hidden_size, config.vocab_size)
