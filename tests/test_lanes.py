@@ -1,6 +1,7 @@
 """Lanes are streams of whole pieces: nothing is lost, doubled or torn, for any number of processes and after any pause."""
 
 import copy
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -211,3 +212,51 @@ def test_balance_weights_collections_as_stated(tmp_path, melody, drawn, folder_o
     for piece in np.flatnonzero(small):
         copies = {counts[int(piece)] for counts in per_epoch}
         assert max(copies) - min(copies) <= 1
+
+
+@pytest.fixture(scope="module")
+def rearrangeable(tmp_path_factory, melody, drawn, folder_of, coarse) -> Corpus:
+    """Twelve pieces of two parts, tokenized with tasks."""
+    folder = tmp_path_factory.mktemp("tasks")
+    scores = {}
+    for n in range(12):
+        scores[f"{n}.mid"] = melody(drawn(n, 40))
+        scores[f"{n}.mid"].tracks.append(melody(drawn(n + 50, 40), program=40).tracks[0])
+    tokenize_folder(folder_of(folder / "midi", scores), folder / "out", dataclasses.replace(coarse, tasks=True), held_out=0)
+    return Corpus(folder / "out")
+
+
+def kinds_of(pieces: list[list[int]], corpus: Corpus) -> Counter:
+    """The tasks of pieces by the tokens they hold."""
+    tokens, found = corpus.tokenizer.vocabulary.tokens, Counter()
+    for piece in pieces:
+        named = next((tokens[id_].removeprefix("Task_").lower() for id_ in piece if tokens[id_].startswith("Task_")), None)
+        filled = any(tokens[id_].startswith("Later_") for id_ in piece)
+        found[named or ("fill" if filled else "continue")] += 1
+    return found
+
+
+def test_pieces_are_rearranged_in_the_wanted_shares(rearrangeable):
+    """A third each of three tasks, and none of the others; every epoch draws anew; all of it comes back after a pause."""
+    weights = {"continue": 1.0, "fill": 1.0, "accompany": 1.0, "rhythm": 0.0}
+    lanes = Lanes(rearrangeable, 2, 64, tasks=weights)
+    pieces = [piece for row in streams(lanes, 1200) for piece in row[:-1]]
+    found = kinds_of(pieces, rearrangeable)
+    assert set(found) == {"continue", "fill", "accompany"}
+    assert len(pieces) > 150
+    assert all(0.2 < count / len(pieces) < 0.47 for count in found.values())
+    state = lanes.state_dict()
+    again = Lanes(rearrangeable, 2, 64, tasks=weights)
+    again.load_state_dict(state)
+    for _ in range(20):
+        one, other = next(lanes), next(again)
+        assert (one.ids == other.ids).all()
+        assert (one.beats == other.beats).all()
+    with pytest.raises(InputError, match="another stream: tasks was"):
+        Lanes(rearrangeable, 2, 64, tasks={"continue": 1.0}).load_state_dict(state)
+
+
+def test_tasks_need_their_tokens(corpus):
+    """A dataset tokenized without them is refused, and told how to be made."""
+    with pytest.raises(InputError, match="no tokens for tasks; tokenize with tasks: true"):
+        Lanes(corpus, 1, 16, tasks={"fill": 1.0})

@@ -1,6 +1,7 @@
 """The names of the tokens, in the order of their ids: MidiTok's own for the same settings, told without loading MidiTok.
 
 A name is Type_Value: Pitch_60, Position_24, Duration_1.12.24 (one beat and 12 of its 24 parts), TimeSig_6/8, Tempo_121.52.
+Tokens for writing in the middle, which MidiTok does not have, come last (`tasks.py`).
 Source: MidiTok 3.1, `REMI` with programs in one stream; `reference.py` builds that, and a test compares the two.
 """
 
@@ -11,6 +12,13 @@ from symbolic.tokenizers.settings import TokenizerSettings
 DRUMS = -1
 PITCHES = range(128)
 PROGRAMS = (*range(128), DRUMS)
+LONGEST_LATER = 16
+TASKS = ("Accompany", "Harmonise", "Melody", "Rhythm", "Pitches")
+TASK_NAMES = [
+    *("Given_None", "Answer_None", "Hidden_None"),
+    *(f"Later_{bars}" for bars in range(1, LONGEST_LATER + 1)),
+    *(f"Task_{task}" for task in TASKS),
+]
 
 
 def token_names(settings: TokenizerSettings) -> list[str]:
@@ -24,7 +32,8 @@ def token_names(settings: TokenizerSettings) -> list[str]:
     names += [f"Tempo_{tempo}" for tempo in tempo_steps(settings)]
     names += [f"Program_{program}" for program in PROGRAMS]
     names += [f"TimeSig_{numerator}/{denominator}" for numerator, denominator in meters(settings)]
-    return list(dict.fromkeys(names))  # tempos closer than a hundredth have one name
+    names = list(dict.fromkeys(names))  # tempos closer than a hundredth have one name
+    return [*names, *TASK_NAMES] if settings.tasks else names
 
 
 def velocity_steps(settings: TokenizerSettings) -> list[int]:

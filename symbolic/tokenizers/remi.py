@@ -59,7 +59,7 @@ class RemiTokenizer:
         return Encoding(ids, derive_beats(ids, self.vocabulary))
 
     def decode(self, ids: np.ndarray) -> ScoreTick:
-        """The score that `ids` stand for, one track a program; PAD, BOS and EOS are passed over.
+        """The score that `ids` stand for, one track a program; PAD, BOS, EOS and the tokens of tasks are passed over.
 
         Notes of one pitch that overlap go to further tracks of the same program, see `part_tracks`.
         Raises `InputError` for an unknown id.
@@ -68,7 +68,8 @@ class RemiTokenizer:
         unknown = ids[(ids < 0) | (ids >= len(self.vocabulary))]
         if len(unknown):
             raise InputError(f"token id {unknown[0]} is not in the vocabulary 0..{len(self.vocabulary) - 1}")
-        return self._decoder.decode(ids[self.vocabulary.types[ids] > TokenType.EOS])
+        types = self.vocabulary.types[ids]
+        return self._decoder.decode(ids[(types > TokenType.EOS) & (types < TokenType.GIVEN)])
 
     def prepare(self, score: ScoreTick) -> ScoreTick:
         """The score as it is told: complete bars, one track a program, notes by time, drums last; nothing of it is rounded.

@@ -1,7 +1,8 @@
 """The vocabulary as arrays: what type a token is of, and which value it has.
 
 Types are the REMI alphabet in the order of `TokenType`; values are the field's own numbers:
-positions in grid steps, MIDI pitches, programs (-1 for drums), velocities, durations and bar lengths in grid steps, quarter notes a minute.
+positions in grid steps, MIDI pitches, programs (-1 for drums), velocities, durations and bar lengths in grid steps, quarter notes a minute;
+bars that Later leads on, places of tasks in `names.TASKS`.
 """
 
 from enum import IntEnum
@@ -9,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from symbolic.midi.programs import UNPITCHED_PROGRAMS
+from symbolic.tokenizers.names import TASKS
 
 
 class TokenType(IntEnum):
@@ -26,9 +28,14 @@ class TokenType(IntEnum):
     DRUM_PITCH = 9
     VELOCITY = 10
     DURATION = 11
+    GIVEN = 12
+    ANSWER = 13
+    HIDDEN = 14
+    LATER = 15
+    TASK = 16
 
 
-MIDITOK_NAMES = {
+TYPE_NAMES = {
     "PAD": TokenType.PAD,
     "BOS": TokenType.BOS,
     "EOS": TokenType.EOS,
@@ -41,6 +48,11 @@ MIDITOK_NAMES = {
     "PitchDrum": TokenType.DRUM_PITCH,
     "Velocity": TokenType.VELOCITY,
     "Duration": TokenType.DURATION,
+    "Given": TokenType.GIVEN,
+    "Answer": TokenType.ANSWER,
+    "Hidden": TokenType.HIDDEN,
+    "Later": TokenType.LATER,
+    "Task": TokenType.TASK,
 }
 
 
@@ -60,7 +72,7 @@ class Vocabulary:
         self.denominators = np.zeros(len(tokens), dtype=np.int32)
         for id_, token in enumerate(tokens):
             name, _, value = token.partition("_")
-            self.types[id_] = kind = MIDITOK_NAMES[name]
+            self.types[id_] = kind = TYPE_NAMES[name]
             if kind is TokenType.TIME_SIGNATURE:
                 self.numerators[id_], self.denominators[id_] = (int(part) for part in value.split("/"))
                 self.values[id_] = self.numerators[id_] * positions_per_beat
@@ -69,6 +81,8 @@ class Vocabulary:
                 self.values[id_] = (beats * resolution + steps) * positions_per_beat // resolution
             elif kind is TokenType.TEMPO:
                 self.tempos[id_] = float(value)
+            elif kind is TokenType.TASK:
+                self.values[id_] = TASKS.index(value)
             elif value not in ("", "None"):
                 self.values[id_] = int(value)
         single = (TokenType.PAD, TokenType.BOS, TokenType.EOS, TokenType.BAR)

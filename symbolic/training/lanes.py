@@ -3,10 +3,11 @@
 An epoch is a plan: the training pieces in random order, each with a transposition drawn for this epoch. Rank r of w
 processes takes every w-th entry, on from one epoch's plan into the next; a lane that ends a piece takes the next entry of its rank.
 The state is a few numbers: epoch, place in the plan, and for each lane its entry and offset. The same seed gives the same stream.
-Only training pieces are transposed.
+Only training pieces are transposed, and rearranged for the tasks of `tokenizers/tasks.py` with the weights given.
 """
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 from symbolic.corpus.dataset import Corpus
 from symbolic.errors import InputError
 from symbolic.tokenizers.beats import derive_beats
+from symbolic.tokenizers.tasks import Arranger
+from symbolic.tokenizers.vocabulary import TokenType
 
 NO_LABEL = -100
 
@@ -53,6 +56,7 @@ class Lanes:
         split: str = "train",
         twelve_keys: bool = True,
         balance: float = 1.0,
+        tasks: Mapping[str, float] | None = None,
         random_seed: int = 0,
         rank: int = 0,
         world: int = 1,
@@ -62,6 +66,9 @@ class Lanes:
         if not len(self.pieces):
             raise InputError(f"{corpus.folder}: no {split} pieces in this dataset of {len(corpus.rows['split'])}")
         self.twelve_keys, self.balance, self.random_seed = twelve_keys and split == "train", balance, random_seed
+        self.tasks = dict(tasks or {}) if split == "train" else {}
+        if self.tasks and not len(corpus.tokenizer.vocabulary.of_type(TokenType.TASK)):
+            raise InputError(f"{corpus.folder}: its tokenizer has no tokens for tasks; tokenize with tasks: true, or leave tasks out")
         self.rank, self.world = rank, world
         self.epoch, self.next_entry = 0, rank
         self._plans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -128,7 +135,8 @@ class Lanes:
     def _source(self) -> dict[str, Any]:
         """What the stream depends on; `dataset` is a checksum of the split and the lengths of all pieces."""
         checksum = zlib.crc32(self.pieces.tobytes() + self.corpus.offsets.tobytes())
-        settings = {"random_seed": self.random_seed, "balance": self.balance, "twelve_keys": self.twelve_keys}
+        settings: dict[str, Any] = {"random_seed": self.random_seed, "balance": self.balance, "twelve_keys": self.twelve_keys}
+        settings |= {"tasks": self.tasks} if self.tasks else {}
         return {"dataset": checksum, "processes": self.world} | settings
 
     def _copies(self) -> np.ndarray:
@@ -155,4 +163,9 @@ class Lanes:
         if self.twelve_keys:
             low, high = vocabulary.shift_range(ids)
             ids = vocabulary.transpose_ids(ids, low + int(draws[lane.entry] * (high - low + 1)))
+        if self.tasks:
+            generator = np.random.default_rng([self.random_seed, lane.epoch, lane.entry])
+            weights = np.array(list(self.tasks.values()))
+            kind = str(generator.choice(list(self.tasks), p=weights / weights.sum()))
+            ids = Arranger(vocabulary).arranged(ids, kind, generator)
         lane.ids, lane.beats = ids, derive_beats(ids, vocabulary)

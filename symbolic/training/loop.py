@@ -107,7 +107,8 @@ class _Run:
             torch.manual_seed(settings.random_seed + self.accelerator.process_index)  # its own dropout
         self.lanes = Lanes(
             corpus, settings.lanes, settings.segment_length, twelve_keys=settings.twelve_keys, balance=settings.balance,
-            random_seed=settings.random_seed, rank=self.accelerator.process_index, world=self.accelerator.num_processes,
+            tasks=settings.tasks, random_seed=settings.random_seed, rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
         )  # fmt: skip
         self.step, self.saved_step, self.held_out = 0, 0, HeldOut()
         self.memory: Memory | None = None

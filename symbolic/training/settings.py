@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from symbolic.errors import InputError
+from symbolic.tokenizers.tasks import KINDS
 
 OPTIMIZERS = ("adamw", "muon")
 
@@ -46,6 +47,8 @@ class TrainingSettings:
     """How collections are weighted: 1 by their tokens, 0.5 by the square root, 0 all alike."""
     twelve_keys: bool = True
     """Draw a transposition for every piece and epoch, uniformly over the octave's shifts that keep it in range."""
+    tasks: dict[str, float] = field(default_factory=dict)
+    """Weights of continue, fill, accompany, harmonise, melody, rhythm and pitches among the pieces; empty: all as they are."""
     precision: str = "auto"
     """auto: bf16 where the hardware has it; or no (float32), bf16, fp16."""
     sharded: bool = False
@@ -67,6 +70,10 @@ class TrainingSettings:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; at least 1 is needed")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"training setting optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}")
+        unknown = [kind for kind in self.tasks if kind not in KINDS]
+        if unknown or (self.tasks and not (min(self.tasks.values()) >= 0 and 0 < sum(self.tasks.values()) < math.inf)):
+            wrong = f"{unknown[0]!r} is none of them" if unknown else f"weights are {self.tasks}"
+            raise InputError(f"training setting tasks: {wrong}; weights of 0 or more of {', '.join(KINDS)} are wanted, one above 0")
         for name in ("patience", "sample_every", "warmup_steps", "evaluation_pieces"):
             if getattr(self, name) < 0:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; 0 or more is needed")
