@@ -15,6 +15,10 @@ from typing import Any
 
 from symbolic.errors import InputError, UsageError
 
+CONTINUE_OPTIONS = (
+    "seconds", "until_cadence", "temperature", "top_p", "top_k", "min_p", "pitch_temperature", "rhythm_temperature",
+    "velocity_temperature", "loop_heat", "likeness", "range_margin", "max_rest", "key",
+)  # fmt: skip
 SEED_HELP = "a MIDI file, or the name of a bundled seed (canon)"
 MODEL_HELP = "a bundled model's name, or a folder with a trained one (default: the bundled model)"
 
@@ -64,9 +68,9 @@ def continue_command(options: argparse.Namespace) -> Outcome:
     for path in targets:
         for target in (path, *(path.with_suffix(suffix) for suffix in suffixes)):
             refuse_existing(target, options.force)
+    sampling = {key: getattr(options, key) for key in CONTINUE_OPTIONS} | {"constraints": _constraints(options)}
     return _continue(
-        seed, name, targets, options.bars, options.model, options.random_seed,
-        {key: getattr(options, key) for key in ("temperature", "top_p", "likeness", "range_margin", "max_rest", "key")},
+        seed, name, targets, options.bars, options.model, options.random_seed, sampling,
         wav=options.wav, plot=options.plot, force=options.force,
     )  # fmt: skip
 
@@ -172,7 +176,7 @@ def inspect_command(options: argparse.Namespace) -> Outcome:
 
 
 def _continue(
-    seed: Any, name: str, targets: list[Path], bars: int, model: str | None, random_seed: int, sampling: dict[str, Any],
+    seed: Any, name: str, targets: list[Path], bars: int | None, model: str | None, random_seed: int, sampling: dict[str, Any],
     *, wav: bool, plot: bool, force: bool,
 ) -> Outcome:  # fmt: skip
     from symbolic.midi.meter import bar_starts
@@ -182,25 +186,32 @@ def _continue(
     clock = time.perf_counter()
     import symbolic
     from symbolic.files import new_file
+    from symbolic.generation.cadence import Close
 
-    with _bar(bars * len(targets), "continue", "bar") as progress:
+    with _bar(None if bars is None else bars * len(targets), "continue", "bar") as progress:
         scores = symbolic.continue_takes(
             seed, bars, takes=len(targets), model=model, random_seed=random_seed, progress=progress, **sampling
         )
-    result: dict[str, Any] = {"seed": name, "bars": bars, "outputs": []}
+    origins = [_origin(score) for score in scores]
+    made_bars = max(origin["bars"] for origin in origins)
+    result: dict[str, Any] = {"seed": name, "bars": made_bars, "outputs": []}
     lines.append(
-        f"continued by {bars} bars, {len(targets)} {'take' if len(targets) == 1 else 'takes'}: {time.perf_counter() - clock:.1f} s"
+        f"continued by {made_bars} bars, {len(targets)} {'take' if len(targets) == 1 else 'takes'}: {time.perf_counter() - clock:.1f} s"
     )
-    for target, score in zip(targets, scores, strict=True):
+    for place, (target, score, origin) in enumerate(zip(targets, scores, origins, strict=True)):
         symbolic.write(score, target, force)
-        markers = [marker.text for marker in score.markers]
-        origin = json.loads(next(text for text in markers if text.startswith("continuation: ")).removeprefix("continuation: "))
+        told = origin | {"seed": name, "output": target.name, "place": place + 1, "takes": len(targets)}
         with new_file(target.with_suffix(".json"), force) as path:
-            path.write_text(json.dumps(origin | {"seed": name, "output": target.name}, indent=2) + "\n")
-        if target == targets[0] and origin["key"] == "canonical":
-            lines.append(_told_key(origin["seed_key"], origin["shift"]))
-        made = {"midi": str(target), "new_notes": score.note_num() - seed.note_num()}
-        lines.append(f"{target}: {made['new_notes']} new notes")
+            path.write_text(json.dumps(told, indent=2) + "\n")
+        if place == 0:
+            lines.extend(_told_once(origin))
+        made: dict[str, Any] = {"midi": str(target), "new_notes": score.note_num() - seed.note_num(), "scores": origin["scores"]}
+        lines.append(f"{target}: {made['new_notes']} new notes{_told_scores(origin) if len(targets) > 1 else ''}")
+        if "close" in origin:
+            made["close"] = origin["close"]
+            lines.append(f"{target}: {Close(**origin['close']).sentence()}")
+        if broken := origin.get("repetitions_against_the_rule"):
+            lines.append(f"{target}: {broken} bars repeat against max_repeat, nothing else could be written there")
         if plot:
             clock = time.perf_counter()
             picture = target.with_suffix(".png")
@@ -215,6 +226,42 @@ def _continue(
             lines.append(f"{sound}: {_rendered(report, seconds)}")
         result["outputs"].append(made)
     return result, lines
+
+
+def _constraints(options: argparse.Namespace) -> Any:
+    """The constraints of a YAML file, with those of flags in place of its own."""
+    from symbolic.generation.constraints import by_instrument, make_constraints
+
+    plain = ("scale", "scale_strength", "notes_per_beat", "max_repeat", "tempo", "meter", "velocity", "programs", "never")
+    given = {name: getattr(options, name) for name in plain if getattr(options, name) is not None}
+    for field, flag in (("ranges", "range"), ("polyphony", "polyphony")):
+        if getattr(options, flag):
+            given[field] = by_instrument(getattr(options, flag), flag)
+    return make_constraints(options.constraints, **given)
+
+
+def _origin(score: Any) -> dict[str, Any]:
+    """Where a continued score says it comes from."""
+    texts = [marker.text for marker in score.markers if marker.text.startswith("continuation: ")]
+    origin: dict[str, Any] = json.loads(texts[-1].removeprefix("continuation: "))
+    return origin
+
+
+def _told_once(origin: dict[str, Any]) -> list[str]:
+    """What holds for all takes: how much of the seed was heard, and in which key the model worked."""
+    lines = []
+    if "heard_bars" in origin:
+        heard, bars = origin["heard_bars"], origin["seed_bars"]
+        lines.append(f"the seed is longer than the model remembers: the last {heard} of its {bars} bars were heard")
+    if origin["key"] == "canonical":
+        lines.append(_told_key(origin["seed_key"], origin["shift"]))
+    return lines
+
+
+def _told_scores(origin: dict[str, Any]) -> str:
+    scores = origin["scores"]
+    likely, distance = scores["nats_per_note"], scores["distance"]
+    return f", {likely:.2f} nats per note, distance from the seed {distance:.2f}, random seed {origin['random_seed']}"
 
 
 def _told_key(key: str, shift: int) -> str:
@@ -265,7 +312,7 @@ def _seed(name: str) -> tuple[Any, str]:
 class _bar:  # noqa: N801  (used like a function)
     """A progress bar on stderr that is quiet when stderr is no terminal; calling it moves it on."""
 
-    def __init__(self, total: int, what: str, unit: str) -> None:
+    def __init__(self, total: int | None, what: str, unit: str) -> None:
         from tqdm import tqdm
 
         self.bar = tqdm(total=total, desc=what, unit=unit, disable=None, leave=False)
@@ -293,12 +340,21 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("continue", continue_command, "continue a score by a number of bars")
     sub.add_argument("seed", metavar="SEED", help=SEED_HELP)
     sub.add_argument("-o", "--output", metavar="OUT", help="where to write: .mid, .musicxml, .mxl or .xml (default: SEED-continued.mid)")
-    sub.add_argument("--bars", type=int, default=8, metavar="N", help="bars to add")
+    sub.add_argument("--bars", type=int, metavar="N", help="bars to add (default: 8)")
+    sub.add_argument("--seconds", type=float, metavar="S", help="add so many seconds instead, to the nearest bar line")
+    sub.add_argument("--until-cadence", action="store_true", help="end on the tonic, in the last or the last but one of the bars")
     sub.add_argument("--takes", type=int, default=1, metavar="K", help="different continuations to make at once: OUT-1.mid, OUT-2.mid, …")
     sub.add_argument("--model", metavar="MODEL", help=MODEL_HELP)
     sub.add_argument("--temperature", type=float, default=1.0, metavar="T", help="below 1 tamer, above 1 wilder")
     sub.add_argument(
         "--top-p", type=float, default=0.95, metavar="P", help="keep the likeliest tokens that together reach this probability"
+    )
+    sub.add_argument("--top-k", type=int, default=0, metavar="K", help="keep the K likeliest tokens; 0 keeps all")
+    sub.add_argument("--min-p", type=float, default=0.0, metavar="P", help="keep tokens at least P times as likely as the likeliest")
+    for kind, what in (("pitch", "pitches"), ("rhythm", "onsets, lengths and bar ends"), ("velocity", "velocities")):
+        sub.add_argument(f"--{kind}-temperature", type=float, metavar="T", help=f"temperature of {what} (default: as --temperature)")
+    sub.add_argument(
+        "--loop-heat", type=float, default=0.0, metavar="H", help="heat up while bars repeat exactly, the more the longer; 0 is off"
     )
     sub.add_argument("--likeness", type=float, default=1.0, metavar="L", help="lean towards the seed's key and registers; 0 is free")
     sub.add_argument("--range-margin", type=int, default=5, metavar="N", help="semitones an instrument may leave its range in the seed")
@@ -308,6 +364,7 @@ def _parser() -> argparse.ArgumentParser:
         help="original, or canonical: let the model work in C major or A minor, and move its notes back",
     )  # fmt: skip
     sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="the same number gives the same music")
+    _constraint_flags(sub)
     sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
     sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")
 
@@ -367,6 +424,28 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--twelve-keys", action="store_true", help="also the mean over all transpositions that fit")
     sub.add_argument("--plot", metavar="OUT.png", help="draw the surprise curve of one file over its bars")
     return parser
+
+
+def _constraint_flags(sub: argparse.ArgumentParser) -> None:
+    """The fields of `symbolic.generation.constraints.Constraints` as flags; those of a YAML file give way to them."""
+    group = sub.add_argument_group("constraints", "what the new bars must obey; instruments are General MIDI names or numbers, or drums")
+    group.add_argument("--constraints", metavar="YAML", help="a file with any of these; see docs/continuing.md")
+    group.add_argument("--programs", metavar="LIST", help="who plays: seed, free, or a list such as violin,cello,drums (default: seed)")
+    group.add_argument("--never", metavar="LIST", help="who does not play")
+    group.add_argument(
+        "--range", action="append", default=[], metavar="[WHO:]LOW-HIGH", help="pitches of an instrument, such as violin:G3-E6; repeatable"
+    )
+    group.add_argument("--scale", metavar="SCALE", help="'D major', 'A minor pentatonic', 'C,D,E,G', or seed for the seed's key")
+    group.add_argument("--scale-strength", type=float, metavar="X", help="from 0 (free) to 1 (no pitch outside; default)")
+    group.add_argument(
+        "--polyphony", action="append", default=[], metavar="[WHO:]N", help="notes that sound at once, such as flute:1; repeatable"
+    )
+    group.add_argument("--notes-per-beat", type=int, metavar="N", help="notes that begin in a beat, all instruments together")
+    group.add_argument("--max-repeat", type=int, metavar="K", help="bars in a row that may be exact repetitions; 0 for none")
+    for name in ("tempo", "meter", "velocity"):
+        group.add_argument(
+            f"--{name}", metavar="HOW", help=f"kept (as in the seed) or free (default: {'free' if name == 'velocity' else 'kept'})"
+        )
 
 
 def _version() -> str:

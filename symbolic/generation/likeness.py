@@ -5,6 +5,7 @@ played at the seed's end does not fall silent for more than some bars.
 One leaning: pitch classes that the seed's end does not use, and registers an instrument hardly visits, become less likely.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,23 +66,28 @@ def players(seed: ScoreTick, end: int) -> set[int]:
     }
 
 
-def leanings(seed: ScoreTick, vocabulary: Vocabulary, strength: float) -> dict[int, np.ndarray]:
+def leanings(
+    seed: ScoreTick, vocabulary: Vocabulary, strength: float, in_key: bool = True, programs: Collection[int] = ()
+) -> dict[int, np.ndarray]:
     """What is added to the logits of a program's pitches, for each program but drums: float64 (V,), 0 for other tokens.
 
-    strength × (log of how much of its pitch class the seed's last 64 quarters hold, 0 for an unpitched program, + log of
-    how near it is to what the program plays in the seed, a histogram smoothed over 4 semitones); what is common enough
-    gets 0, so that the model alone chooses among the notes of the key.
+    strength × (log of how much of its pitch class the seed's last 64 quarters hold, 0 for an unpitched program or without
+    `in_key`, + log of how near it is to what the program plays in the seed, a histogram smoothed over 4 semitones); what is
+    common enough gets 0, so that the model alone chooses among the notes of the key. `programs` that the seed lacks have no register.
     """
     start = max(0, seed.end() - LISTENED_QUARTERS * seed.ticks_per_quarter)
     heard = pitch_class_durations(seed.clip(start, seed.end(), clip_end=False) if start else seed)
     share = heard / max(heard.sum(), 1) + UNHEARD
     ids = vocabulary.of_type(TokenType.PITCH)
     pitches = vocabulary.values[ids]
-    result = {}
-    for program, played in pitches_by_program(seed).items():
-        near = np.exp(-0.5 * ((pitches[:, None] - played[None]) / REGISTER_WIDTH) ** 2).sum(axis=1) + 1e-6
+    result, played = {}, pitches_by_program(seed)
+    for program in sorted({*played, *programs} - {DRUMS}):
+        common = np.ones(len(pitches))
+        if program in played:
+            near = np.exp(-0.5 * ((pitches[:, None] - played[program][None]) / REGISTER_WIDTH) ** 2).sum(axis=1) + 1e-6
+            common = np.minimum(near / near.max() / COMMON_REGISTER, 1)
+        if in_key and heard.any() and program not in UNPITCHED_PROGRAMS:
+            common *= np.minimum(share / COMMON_SHARE, 1)[pitches % 12]
         result[program] = np.zeros(len(vocabulary))
-        in_key = 1.0 if program in UNPITCHED_PROGRAMS else np.minimum(share / COMMON_SHARE, 1)[pitches % 12]
-        common = in_key * np.minimum(near / near.max() / COMMON_REGISTER, 1)
         result[program][ids] = strength * np.log(common)
     return result

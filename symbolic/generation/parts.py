@@ -7,19 +7,23 @@ smallest steps and no part has to sound two notes at once while another is free.
 import numpy as np
 from symusic.core import NoteTick, NoteTickList, ScoreTick, TrackTick
 
+from symbolic.midi.programs import PROGRAM_NAMES
+
 BUSY = 128
 
 
 def add_notes(score: ScoreTick, notes: dict[int, list[NoteTick]]) -> None:
     """Append `notes` (program → notes in ticks of `score`; −1 for drums) to the tracks of `score`, in place.
 
-    A program that no track has gets a new track.
+    A program that no track has gets a new one, named by General MIDI.
     """
     for program, new in sorted(notes.items()):
         parts = [track for track in score.tracks if (track.is_drum if program == -1 else not track.is_drum and track.program == program)]
         parts = [track for track in parts if len(track.notes)] or parts[:1]
         if not parts:
-            raise ValueError(f"program {program} is in no track of the seed")
+            name = "Drums" if program == -1 else PROGRAM_NAMES[program]
+            score.tracks.append(TrackTick(name, max(program, 0), program == -1))
+            parts = [score.tracks[-1]]
         for part, dealt in zip(parts, deal(new, [_last_pitch(track) for track in parts]), strict=True):
             part.notes.extend(NoteTickList(dealt))
 

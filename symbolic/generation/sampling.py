@@ -1,76 +1,70 @@
-"""Drawing tokens: temperature, nucleus, one random stream for each row, and the loop that feeds them back.
+"""Writing streams: prompts read, tokens drawn under their masks, and the loop that feeds them back.
 
-A row of a batch draws from its own generator, so it is the same row whatever stands beside it, up to float rounding of the logits.
+A row of a batch has its own prompt, mask and random generator, and is read alone: it is the same row whatever stands beside it,
+up to float rounding of the step's logits.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from symbolic.errors import UsageError
-from symbolic.generation.constraints import Constraints
+from symbolic.errors import InputError
+from symbolic.generation.drawing import SamplingSettings, draw
+from symbolic.generation.mask import StreamMask
 from symbolic.models.memory import DecodingState, Memory
 from symbolic.models.native import NativeModel, fits
 from symbolic.models.transformer_xl import TransformerXL
-from symbolic.tokenizers.automaton import AutomatonState
 from symbolic.tokenizers.beats import BeatClock, derive_beats
 from symbolic.tokenizers.vocabulary import Vocabulary
 
 PREFILL_SEGMENT = 512
 
 
-@dataclass(frozen=True)
-class SamplingSettings:
-    """temperature > 0 divides the logits; top_p in (0, 1] keeps the likeliest ids whose probabilities reach it."""
+@dataclass
+class Stream:
+    """What was written after one prompt: the new ids, without what closed the last bar."""
 
-    temperature: float = 1.0
-    top_p: float = 0.95
-
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature <= 10:
-            raise UsageError(
-                f"temperature is {self.temperature}; a number above 0 and up to 10 is wanted (1.0 is as learned, 0.8 is tamer)"
-            )
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"top-p is {self.top_p}; a number above 0 and up to 1 is wanted (1 keeps everything, 0.9 cuts the unlikely)")
-
-
-def draw(logits: Tensor, legal: np.ndarray, settings: SamplingSettings, generator: torch.Generator) -> int:
-    """One id from logits (V,) among the legal ones. Raises `ValueError` when nothing is legal."""
-    choices = torch.from_numpy(np.flatnonzero(legal))
-    if not len(choices):
-        raise ValueError("no legal token: the constraints contradict the grammar")
-    probabilities = torch.softmax(logits[choices].double() / settings.temperature, dim=0)
-    ordered, order = probabilities.sort(descending=True, stable=True)
-    cumulative = ordered.cumsum(0)
-    kept = int((cumulative < settings.top_p).sum()) + 1
-    point = torch.rand((), generator=generator, dtype=torch.float64) * cumulative[min(kept, len(ordered)) - 1]
-    return int(choices[order[min(int(torch.searchsorted(cumulative, point, right=True)), kept - 1, len(ordered) - 1)]])
+    ids: np.ndarray
+    nats: float
+    """−log of the probability that the model itself, at temperature 1 and free of any rule, gives the new ids."""
+    notes: int
+    end_nats: float
+    """−log of the probability that the model itself gives the end of a piece where the stream ends."""
+    unkept: int = 0
+    """How often a bar had to be repeated against the rule, because nothing else could be written."""
 
 
 @torch.no_grad()
 def prefill(model: TransformerXL, vocabulary: Vocabulary, prompts: Sequence[np.ndarray]) -> tuple[Tensor, DecodingState]:
-    """Read prompts of any lengths (padded on the left): the last logits (B, V) and the state to step on from."""
-    longest = max(len(prompt) for prompt in prompts)
-    ids = np.full((len(prompts), longest), vocabulary.pad, dtype=np.int64)
-    beats = np.zeros((len(prompts), longest, 3), dtype=np.int64)
-    ages = np.arange(longest)[None] - longest + np.array([len(prompt) for prompt in prompts])[:, None]
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = prompt
-        beats[row, longest - len(prompt) :] = derive_beats(prompt, vocabulary)
-    memory: Memory | None = None
-    logits = torch.zeros(0)
-    for start in range(0, longest, PREFILL_SEGMENT):
+    """Read prompts of any lengths: the last logits (B, V) and the state to step on from.
+
+    Each is read alone, the same one only once, so that a row does not depend on the others.
+    """
+    different: dict[bytes, int] = {}
+    rows = [different.setdefault(prompt.astype(np.int64).tobytes(), len(different)) for prompt in prompts]
+    read = [_read(model, vocabulary, np.frombuffer(key, dtype=np.int64)) for key in different]
+    memory = Memory(
+        [torch.cat(states) for states in zip(*(memory.states for _, memory in read), strict=True)],
+        torch.cat([memory.ages for _, memory in read]),
+    )
+    chosen = torch.tensor(rows)
+    return torch.cat([logits for logits, _ in read])[chosen], model.decoding_state(memory).rows(chosen)
+
+
+def _read(model: TransformerXL, vocabulary: Vocabulary, prompt: np.ndarray) -> tuple[Tensor, Memory]:
+    """The last logits (1, V) after a prompt, and the memory."""
+    memory, logits = model.empty_memory(1), torch.zeros(0)
+    beats = derive_beats(prompt, vocabulary)
+    for start in range(0, len(prompt), PREFILL_SEGMENT):
         part = slice(start, start + PREFILL_SEGMENT)
-        output = model(*(torch.from_numpy(array[:, part]) for array in (ids, beats)), memory, ages=torch.from_numpy(ages[:, part]))
+        output = model(torch.from_numpy(prompt[None, part].copy()), torch.from_numpy(beats[None, part].astype(np.int64)), memory)
         memory, logits = output.memory, output.logits[:, -1]
-    assert memory is not None
-    return logits, model.decoding_state(memory)
+    return logits, memory
 
 
 @dataclass
@@ -78,12 +72,12 @@ class _Row:
     """One stream being written."""
 
     number: int
-    state: AutomatonState
+    mask: StreamMask
     clock: BeatClock
-    constraints: Constraints
     generator: torch.Generator
-    new: list[int]
-    previous_bar_empty: bool = False
+    new: list[int] = field(default_factory=list)
+    nats: float = 0.0
+    notes: int = 0
 
 
 @torch.no_grad()
@@ -91,25 +85,26 @@ def sample(
     model: TransformerXL,
     vocabulary: Vocabulary,
     prompts: Sequence[np.ndarray],
-    constraints: Sequence[Constraints],
+    masks: Sequence[StreamMask],
     random_seeds: Sequence[int],
     settings: SamplingSettings,
     progress: Callable[[int], object] | None = None,
-) -> list[np.ndarray]:
-    """Continue each prompt under its constraints; gives the new ids alone, without what closed the last bar.
+) -> list[Stream]:
+    """Continue each prompt under its mask, which is fresh and has not read the prompt.
 
     A row that has ended leaves the batch. `progress` is told the number of bars finished since the last call.
+    Raises `InputError` when the model gives logits that are no numbers.
     """
     rows = []
-    for number, (prompt, rules, random_seed) in enumerate(zip(prompts, constraints, random_seeds, strict=True)):
+    for number, (prompt, mask, random_seed) in enumerate(zip(prompts, masks, random_seeds, strict=True)):
         clock = BeatClock(vocabulary)
         for id_ in prompt.tolist():
             clock.step(id_)
-        generator = torch.Generator().manual_seed(random_seed)
-        rows.append(_Row(number, rules.automaton.state_after(prompt), clock, rules, generator, []))
+        mask.read(prompt)
+        rows.append(_Row(number, mask, clock, torch.Generator().manual_seed(random_seed)))
+    logits, state = prefill(model, vocabulary, prompts)
     native = NativeModel(model) if fits(model) else None
     with _one_thread():
-        logits, state = prefill(model, vocabulary, prompts)
         if native:
             return _write(native, vocabulary, rows, logits, native.state(state), settings, progress)
         return _write(model, vocabulary, rows, logits, state, settings, progress)
@@ -123,32 +118,48 @@ def _write(
     state: Any,
     settings: SamplingSettings,
     progress: Callable[[int], object] | None,
-) -> list[np.ndarray]:
-    result: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(rows)
+) -> list[Stream]:
+    result: dict[int, Stream] = {}
     while True:
+        scores = logits.float().numpy()
+        norms = _log_sums(scores)
         alive = []
         for place, row in enumerate(rows):
-            legal = row.constraints.legal(row.state, row.previous_bar_empty)
-            id_ = draw(logits[place] + torch.from_numpy(row.constraints.leaning(row.state)), legal, settings, row.generator)
-            ended = row.constraints.ends(row.state, id_)
+            mask = row.mask
+            if not np.isfinite(norms[place]):
+                raise InputError(
+                    f"the model's logits are no numbers (NaN) in bar {mask.state.bars}: its weights are damaged, or its training diverged; "
+                    "an earlier checkpoint may do"
+                )
+            temperature = settings.temperature_after(mask.state.last, mask.repeated)
+            id_ = draw(scores[place] + mask.leaning(), mask.legal(), settings, row.generator, temperature)
+            ended = mask.ends(id_)
             if progress and (ended or id_ == vocabulary.bar):
                 progress(1)
             if ended:
-                result[row.number] = np.array(row.new, dtype=np.int64)
+                end_nats = float(norms[place] - scores[place, vocabulary.eos])
+                result[row.number] = Stream(np.array(row.new, dtype=np.int64), row.nats, row.notes, end_nats, mask.unkept)
                 continue
-            if id_ == vocabulary.bar:
-                row.previous_bar_empty = row.state.notes_in_bar == 0
-            row.constraints.automaton.advance(row.state, id_)
-            row.constraints.follow(row.state)
+            row.nats += float(norms[place] - scores[place, id_])
+            notes_before = mask.state.notes_in_bar
+            mask.follow(id_)
+            row.notes += mask.state.notes_in_bar > notes_before
             row.new.append(id_)
             alive.append(place)
         if not alive:
-            return result
+            return [result[number] for number in range(len(result))]
         if len(alive) < len(rows):
             rows, state = [rows[place] for place in alive], state.rows(torch.tensor(alive))
         ids = [row.new[-1] for row in rows]
         beats = [row.clock.step(id_) for row, id_ in zip(rows, ids, strict=True)]
         logits = model.step(torch.tensor(ids), torch.tensor(beats), state)
+
+
+def _log_sums(scores: np.ndarray) -> np.ndarray:
+    """log of the sum of exp over the last axis, float64, (B, V) → (B,)."""
+    highest = scores.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.log(np.exp(scores - highest).sum(axis=1, dtype=np.float64)) + highest[:, 0]
 
 
 @contextlib.contextmanager
