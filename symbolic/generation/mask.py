@@ -153,6 +153,8 @@ class StreamMask:
             mask[self._eos] = False
         else:
             mask[first_position + state.bar_length - self._shortest + 1 : first_position + state.bar_length] = False
+        if last_bar and state.last is not DURATION:
+            mask[self._bar] = False
         if state.notes_in_bar == 0 and (last_bar or (state.previous_bar_empty and state.bars > rules.seed_bars + 1)):
             mask[self._bar] = mask[self._eos] = False
         beat_full = False

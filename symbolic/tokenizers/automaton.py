@@ -61,7 +61,8 @@ class TokenAutomaton:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.kinds = [TokenType(int(kind)) for kind in vocabulary.types]
+        kinds = list(TokenType)
+        self.kinds = [kinds[kind] for kind in vocabulary.types.tolist()]
         self.numbers: list[int] = vocabulary.values.tolist()
         self.steps: list[int] = (int(vocabulary.denominators.max()) // np.maximum(vocabulary.denominators, 1)).tolist()
         for kind, values in ((POSITION, np.arange), (PITCH, np.arange), (DRUM_PITCH, np.arange), (PROGRAM, _programs)):
