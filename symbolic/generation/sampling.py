@@ -103,7 +103,8 @@ def sample(
         mask.read(prompt)
         rows.append(_Row(number, mask, clock, torch.Generator().manual_seed(random_seed)))
     logits, state = prefill(model, vocabulary, prompts)
-    native = NativeModel(model) if fits(model) else None
+    own_step = type(model).step is not TransformerXL.step
+    native = NativeModel(model) if fits(model) and not own_step else None
     with _one_thread():
         if native:
             return _write(native, vocabulary, rows, logits, native.state(state), settings, progress)
