@@ -16,6 +16,7 @@ _HOMES = {
     "load_model": "symbolic.generation.bundle",
     "continue_score": "symbolic.generation.continuation",
     "continue_takes": "symbolic.generation.continuation",
+    "Constraints": "symbolic.generation.constraints",
     "render": "symbolic.rendering",
     "render_file": "symbolic.rendering",
     "plot_piano_roll": "symbolic.midi.pianoroll",

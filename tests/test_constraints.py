@@ -1,8 +1,11 @@
 """Constraints hold whatever the logits are, compose, come from flags, YAML and objects alike, and contradictions are told first."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -325,6 +328,15 @@ def test_yaml_flags_and_objects_say_the_same(tmp_path):
     (tmp_path / "wrong.yaml").write_text("polyphony: {violin: none}\n")
     with pytest.raises(InputError, match=r"wrong.yaml: polyphony is 'none'; a whole number from 1"):
         make_constraints(tmp_path / "wrong.yaml")
+
+
+def test_the_documented_file_is_a_set_of_constraints(tmp_path):
+    """The YAML that the documents show loads, and every field of the constraints stands in it."""
+    text = (Path(__file__).parent.parent / "docs" / "continuing.md").read_text()
+    (tmp_path / "calm.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    found = make_constraints(tmp_path / "calm.yaml")
+    assert found.ranges == {40: (55, 88), "all": (36, 84)}
+    assert all(f"{field.name}:" in text for field in fields(Constraints))
 
 
 def test_names_of_notes_and_scales():

@@ -37,7 +37,7 @@ def test_our_tokenizers_do_not_shadow_hugging_faces():
 
 
 PUBLIC = (
-    "read write load_seed load_tokenizer load_model continue_score continue_takes render render_file plot_piano_roll "
+    "read write load_seed load_tokenizer load_model continue_score continue_takes Constraints render render_file plot_piano_roll "
     "tokenize_folder train evaluate inspect InputError"
 )
 

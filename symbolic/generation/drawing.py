@@ -75,7 +75,8 @@ def draw(logits: np.ndarray, legal: np.ndarray, settings: SamplingSettings, gene
     scaled = logits[choices].astype(np.float64) / temperature
     probabilities = np.exp(scaled - scaled.max())
     probabilities /= probabilities.sum()
-    order = np.argsort(-probabilities, kind="stable")
+    able = np.flatnonzero(probabilities >= (1 - settings.top_p) / len(choices))  # all others together are less than what top-p leaves out
+    order = able[np.argsort(-probabilities[able], kind="stable")]
     ordered = probabilities[order]
     cumulative = ordered.cumsum()
     kept = min(int(np.searchsorted(cumulative, settings.top_p)) + 1, len(ordered))
