@@ -17,7 +17,8 @@ from tqdm import tqdm
 from symbolic.corpus.dataset import Corpus
 from symbolic.errors import InputError
 from symbolic.generation.bundle import load_model, load_tokenizer
-from symbolic.generation.continuation import assemble, continue_prompts, prepare_prompt
+from symbolic.generation.continuation import assemble, continue_prompts
+from symbolic.generation.prompt import prepare_prompt
 from symbolic.midi.meter import bar_starts, last_note_end
 from symbolic.midi.reading import read
 from symbolic.tokenizers.automaton import TokenAutomaton

@@ -149,6 +149,25 @@ def test_constraints_hold_together(
         assert set(ids[VOCABULARY.types[ids] == TokenType.TIME_SIGNATURE].tolist()) == {prompt.meter}
 
 
+@pytest.mark.parametrize("meter", ["kept", "free"])
+def test_a_held_note_leaves_room_for_the_next(meter):
+    """One voice alone that wants the longest notes does not hold one through a bar in which a note must begin."""
+    prompt = prepare_prompt(made_seed(programs=(40,), drums=False), TOKENIZER)
+    for kinds in ([TokenType.DURATION], [TokenType.BAR], [TokenType.TIME_SIGNATURE, TokenType.POSITION]):
+        notes = notes_of(prompt, 6, write(prompt, 6, wishing(*kinds), polyphony=1, meter=meter))
+        assert all(end <= start for (_, _, end, *_), (_, start, *_) in itertools.pairwise(sorted(notes, key=lambda n: n[1])))
+        assert max(end - start for _, start, end, *_ in notes) > 960
+
+
+def test_in_a_free_meter_held_notes_end_with_the_piece():
+    """A model that wants the longest notes and then the shortest bars gets bars that hold what already sounds."""
+    prompt = prepare_prompt(made_seed(programs=(40,), drums=False), TOKENIZER)
+    short = np.where(VOCABULARY.types == TokenType.TIME_SIGNATURE, -VOCABULARY.values / np.maximum(VOCABULARY.denominators, 1), 0)
+    wish = wishing(TokenType.POSITION)() * (VOCABULARY.types == TokenType.DURATION) + 1e6 * short
+    notes = notes_of(prompt, 3, write(prompt, 3, lambda: wish, meter="free"))
+    assert max(end - start for _, start, end, *_ in notes) > 2 * 1920
+
+
 def contents(ids: np.ndarray) -> list[tuple]:
     """Each bar's tokens without velocities and tempos."""
     kept = ids[~np.isin(VOCABULARY.types[ids], [TokenType.VELOCITY, TokenType.TEMPO, TokenType.BOS])]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from symusic.core import NoteTick, ScoreTick, TempoTick, TimeSignatureTick, TrackTick
+from transformers import LogitsProcessorList
 
 from symbolic.cli import main
 from symbolic.errors import InputError, UsageError
@@ -16,8 +17,11 @@ from symbolic.generation.continuation import continue_score, continue_takes
 from symbolic.generation.drawing import SamplingSettings, draw
 from symbolic.generation.length import seconds_at, wanted_bars
 from symbolic.generation.likeness import LikenessSettings
+from symbolic.generation.mask import StreamMask
+from symbolic.generation.processor import LegalTokens
 from symbolic.generation.prompt import PROMPT_TOKENS, prepare_prompt
 from symbolic.generation.ranking import Scores, best_first, score_take
+from symbolic.generation.rules import Ending, make_rules
 from symbolic.generation.writing import write_streams
 from symbolic.midi.meter import bar_starts
 from symbolic.models.configuration import make_config
@@ -277,3 +281,36 @@ def test_flags_reach_the_music(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "programs Violin and never Violin contradict each other" in error
+
+
+def test_generate_of_transformers_obeys_the_same_rules():
+    """With the mask as a logits processor `model.generate()` writes legal music of the bars asked for, in every row of a batch."""
+    prompts = [prepare_prompt(made_seed(bars), TOKENIZER) for bars in (1, 3)]
+    automaton = TokenAutomaton(VOCABULARY)
+    masks = [
+        StreamMask(
+            automaton, make_rules(prompt, Ending(prompt.heard_bars + 2), VOCABULARY, Constraints(scale="C major"), LikenessSettings())
+        )
+        for prompt in prompts
+    ]
+    longest = max(len(prompt.ids) for prompt in prompts)
+    ids = np.stack([np.concatenate([np.full(longest - len(p.ids), VOCABULARY.pad), p.ids]) for p in prompts])
+
+    def beats(so_far: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.from_numpy(derive_beats(row, VOCABULARY).astype(np.int64)) for row in so_far.numpy()])
+
+    torch.manual_seed(0)
+    written = MODEL.generate(
+        torch.from_numpy(ids), beats=beats, attention_mask=torch.from_numpy(ids != VOCABULARY.pad).long(), do_sample=True, top_k=0,
+        eos_token_id=VOCABULARY.eos, pad_token_id=VOCABULARY.pad, max_new_tokens=4000,
+        logits_processor=LogitsProcessorList([LegalTokens(masks, VOCABULARY)]),
+    )  # fmt: skip
+    for prompt, row in zip(prompts, written.numpy(), strict=True):
+        stream = row[row != VOCABULARY.pad]
+        assert automaton.accepts(stream) is None
+        assert stream[-1] == VOCABULARY.eos
+        assert (stream == VOCABULARY.bar).sum() == prompt.heard_bars + 2
+        new = stream[len(prompt.ids) :]
+        pitches = VOCABULARY.values[new[VOCABULARY.types[new] == TokenType.PITCH]]
+        assert len(pitches)
+        assert set((pitches % 12).tolist()) <= {0, 2, 4, 5, 7, 9, 11}
