@@ -202,7 +202,7 @@ class StreamMask:
         """No note sounds past the end, nor past the next bar where its program waits for it; no repetition too many is completed."""
         state, rules = self.state, self.rules
         bars_left = rules.ending.bars - state.bars
-        end = state.bar_end + bars_left * self._home_ticks
+        end = self._end_of_stream(bars_left)
         if rank(state.program) in self._sounding and bars_left > 0:
             end = min(end, state.bar_end + self._home_ticks - self._shortest * self._home_step)
         fitting = int(np.searchsorted(self._lengths, (end - state.time) // state.step, side="right"))
@@ -213,6 +213,10 @@ class StreamMask:
             ids = first + np.searchsorted(self._lengths, barred)
             if len(barred) and np.count_nonzero(mask) > np.count_nonzero(mask[ids]):
                 mask[ids] = False
+
+    def _end_of_stream(self, bars_left: int) -> int:
+        """The tick of the last bar line, so many bars after this one."""
+        return self.state.bar_end + bars_left * self._home_ticks
 
     def _bound_meters(self, mask: np.ndarray) -> None:
         """In a free meter: the bar is long enough for what sounds into it, and for someone to begin a note in it."""

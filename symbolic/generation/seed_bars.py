@@ -1,0 +1,76 @@
+"""A seed as bars of tokens, to write inside it: which tokens and ticks each bar has, as a musician counts bars, from 1."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from symusic.core import ScoreTick
+
+from symbolic.errors import InputError, UsageError
+from symbolic.midi.meter import bar_starts
+from symbolic.tokenizers.remi import RemiTokenizer
+from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
+
+
+@dataclass(frozen=True)
+class SeedBars:
+    """`ids` of the seed's bars, without BOS and EOS; bar b of the stream is ids[starts[b] : starts[b + 1]] and begins at tick lines[b].
+
+    `seed_lines` are the bar lines of the seed as written: a bar that no meter can tell is several bars of the stream.
+    """
+
+    seed: ScoreTick
+    ids: np.ndarray
+    starts: np.ndarray
+    lines: np.ndarray
+    seed_lines: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """Bars of the seed as written."""
+        return len(self.seed_lines) - 1
+
+    def part(self, first: int, last: int) -> np.ndarray:
+        """Tokens of the stream's bars first … last − 1."""
+        return self.ids[self.starts[first] : self.starts[last]]
+
+    def span(self, bars: tuple[int, int]) -> tuple[int, int]:
+        """Bars first … last of the seed (from 1, both included) as bars of the stream: its first, and the one after its last.
+
+        Raises `UsageError` for bars the seed has not, `InputError` where a bar line of the seed is none of the stream's.
+        """
+        first, last = bars
+        if not 1 <= first <= last <= self.count:
+            raise UsageError(f"bars {first}-{last}: the seed has bars 1 to {self.count}; write the first and the last, such as 9-12")
+        places = []
+        for bar, tick in ((first, int(self.seed_lines[first - 1])), (last + 1, int(self.seed_lines[last]))):
+            place = int(np.searchsorted(self.lines, tick))
+            if place == len(self.lines) or self.lines[place] != tick:
+                raise InputError(f"bar {bar} begins where tokens have no bar line, because a bar before it is cut short; choose other bars")
+            places.append(place)
+        return places[0], places[1]
+
+    def meters(self, first: int, last: int, vocabulary: Vocabulary) -> np.ndarray:
+        """The time signature of each of the stream's bars first … last − 1, as ids."""
+        part = self.part(first, last)
+        return part[vocabulary.types[part] == TokenType.TIME_SIGNATURE]
+
+
+def seed_bars(seed: ScoreTick, tokenizer: RemiTokenizer) -> SeedBars:
+    """The bars of a seed. Raises `InputError` for a seed without notes."""
+    if not any(len(track.notes) for track in seed.tracks):
+        raise InputError("the seed has no notes, so there is nothing to write to")
+    vocabulary = tokenizer.vocabulary
+    prepared = tokenizer.prepare(seed)
+    ids = tokenizer.encode(seed).ids.astype(np.int64)
+    lines, seed_lines = bar_starts(prepared).astype(np.int64), bar_starts(seed).astype(np.int64)
+    openings = np.flatnonzero(ids == vocabulary.bar)
+    last = prepared.time_signatures[-1]
+    meter = vocabulary.tokens.index(f"TimeSig_{last.numerator}/{last.denominator}")
+    missing = len(lines) - 1 - len(openings)  # bars in which nothing begins, at the end
+    if missing > 0:
+        ids = np.concatenate([ids, np.tile([vocabulary.bar, meter], missing)])
+        openings = np.flatnonzero(ids == vocabulary.bar)
+    starts = np.append(openings, len(ids))
+    while len(lines) < len(starts):  # a tempo or meter after the last note opened bars
+        lines = np.append(lines, 2 * lines[-1] - lines[-2])
+    return SeedBars(seed, ids, starts, lines, seed_lines)

@@ -1,0 +1,220 @@
+"""Writing inside a score: what is given comes back note for note, what is new has exactly the bars asked for, whatever the model says."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from symusic import Note, Score, Tempo, TimeSignature, Track
+
+from symbolic.errors import InputError, UsageError
+from symbolic.generation.middle import accompany, fill, harmonise, overlaps, vary
+from symbolic.generation.seed_bars import seed_bars
+from symbolic.midi.meter import bar_starts
+from symbolic.midi.seeds import load_seed
+from symbolic.models.configuration import make_config
+from symbolic.models.transformer_xl import TransformerXL
+from symbolic.tokenizers.remi import RemiTokenizer
+from symbolic.tokenizers.settings import TokenizerSettings
+
+TOKENIZER = RemiTokenizer(TokenizerSettings(tasks=True))
+QUARTER = 480
+
+
+@pytest.fixture(scope="module")
+def options() -> dict:
+    """A tiny network that has learned nothing, so that nothing it writes is right by chance."""
+    torch.manual_seed(1)
+    config = make_config(
+        vocab_size=len(TOKENIZER.vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        memory_length=32, pad_token_id=None, bos_token_id=None, eos_token_id=None, initializer_range=0.3,
+    )  # fmt: skip
+    return {"model": TransformerXL(config).eval(), "tokenizer": TOKENIZER}
+
+
+def quartet() -> Score:
+    """Twelve bars that turn from 4/4 to 3/4 in bar 7, of a violin, a cello in double stops, drums, and a held note over bar 4."""
+    generator = np.random.default_rng(0)
+    score = Score(QUARTER)
+    score.time_signatures.append(TimeSignature(0, 4, 4))
+    score.time_signatures.append(TimeSignature(6 * 4 * QUARTER, 3, 4))
+    score.tempos.append(Tempo(0, 100))
+    score.tempos.append(Tempo(5 * QUARTER, 90))
+    violin, cello, drums = Track("violin", 40), Track("cello", 42), Track("drums", 0, True)
+    for beat in range(6 * 4 + 6 * 3):
+        violin.notes.append(Note(beat * QUARTER, QUARTER, int(generator.integers(60, 80)), 79))
+        if beat % 2 == 0:
+            low = int(generator.integers(40, 50))
+            cello.notes.extend([Note(beat * QUARTER, 2 * QUARTER, low + up, 63) for up in (0, 7)])
+        drums.notes.append(Note(beat * QUARTER, QUARTER // 2, 36 + 2 * (beat % 3), 99))
+    violin.notes.append(Note(3 * 4 * QUARTER, 6 * QUARTER, 90, 79))
+    for track in (violin, cello, drums):
+        score.tracks.append(track)
+    return score
+
+
+def melody_alone() -> Score:
+    """Eight bars of one line."""
+    score = Score(QUARTER)
+    score.tempos.append(Tempo(0, 100))
+    score.tracks.append(Track("flute", 73, False, [Note(n * QUARTER, QUARTER, 60 + (7 * n) % 12, 79) for n in range(32)]))
+    return score
+
+
+def notes_of(score: Score, start: float = 0, stop: float = float("inf")) -> Counter:
+    """Program (−1 for drums), time, duration, pitch and velocity of the notes that begin in [start, stop), counted."""
+    return Counter(
+        (-1 if track.is_drum else track.program, n.time, n.duration, n.pitch, n.velocity)
+        for track in score.tracks
+        for n in track.notes
+        if start <= n.time < stop
+    )
+
+
+@pytest.mark.parametrize("bars", [(2, 2), (3, 6), (6, 8), (5, 11), (1, 3)])
+@pytest.mark.parametrize("random_seed", [0, 1])
+def test_a_gap_is_filled_and_nothing_else_changes(options, bars, random_seed):
+    """Also across a change of meter and from the first bar on: new notes begin and end in the gap, bar lines and tempos stay."""
+    seed = quartet()
+    lines = bar_starts(seed)
+    start, stop = int(lines[bars[0] - 1]), int(lines[bars[1]])
+    filled = fill(seed, bars, random_seed=random_seed, **options)
+    assert notes_of(filled, 0, start) == notes_of(seed, 0, start)
+    assert notes_of(filled, stop) == notes_of(seed, stop)
+    new = notes_of(filled, start, stop)
+    assert new
+    assert new != notes_of(seed, start, stop)
+    assert all(time + duration <= stop for _, time, duration, _, _ in new)
+    assert {program for program, *_ in new} <= {40, 42, -1}
+    assert (filled.tempos, filled.time_signatures) == (seed.tempos, seed.time_signatures)
+    np.testing.assert_array_equal(bar_starts(filled), lines)
+    for first, last in zip(lines[bars[0] - 1 : bars[1] - 1], lines[bars[0] + 1 : bars[1] + 1], strict=True):
+        assert notes_of(filled, int(first), int(last)), "two bars in a row without a note"
+    assert filled.markers[-1].text.startswith('written: {"program": "symbolic')
+
+
+def test_filling_is_the_same_for_the_same_random_seed(options):
+    """And another for another."""
+    first, again, other = (notes_of(fill(quartet(), (3, 4), random_seed=n, **options)) for n in (5, 5, 6))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("program", [0, "flute", "viola"])
+@pytest.mark.parametrize("melody", [True, False])
+def test_a_part_is_added_and_the_others_stay(options, program, melody):
+    """One new track of the instrument asked for, within the seed's bars."""
+    seed = quartet()
+    longer = accompany(seed, program, melody=melody, **options)
+    added = notes_of(longer) - notes_of(seed)
+    assert notes_of(seed) - notes_of(longer) == Counter()
+    assert {number for number, *_ in added} == {{"flute": 73, "viola": 41}.get(program, program)}
+    assert max(time + duration for _, time, duration, _, _ in added) <= bar_starts(seed)[-1]
+    assert len(longer.tracks) == len(seed.tracks) + 1
+    np.testing.assert_array_equal(bar_starts(longer), bar_starts(seed))
+
+
+def test_a_melody_gets_chords(options):
+    """By a piano, or the instruments asked for; the melody stays."""
+    seed = melody_alone()
+    for programs in ((0,), ("harpsichord", "cello")):
+        longer = harmonise(seed, programs=programs, **options)
+        added = notes_of(longer) - notes_of(seed)
+        assert notes_of(seed) - notes_of(longer) == Counter()
+        assert {number for number, *_ in added} <= {0, 6, 42}
+        assert added
+
+
+def test_a_melody_of_several_lines_is_told_by_bars(options):
+    """Chords and held notes are named by their bars; with the top line they stay in the score."""
+    seed = melody_alone()
+    seed.tracks[0].notes.append(Note(4 * QUARTER, QUARTER, 40, 79))
+    seed.tracks[0].notes.append(Note(17 * QUARTER, 2 * QUARTER, 45, 79))
+    seed.tracks[0].notes.sort(inplace=True)
+    assert overlaps(seed_bars(seed, TOKENIZER)) == [2, 5]
+    with pytest.raises(InputError, match=r"not one line: notes overlap in bars 2, 5; --top-line"):
+        harmonise(seed, **options)
+    longer = harmonise(seed, top_line=True, **options)
+    assert notes_of(seed) - notes_of(longer) == Counter()
+
+
+@pytest.mark.parametrize("bars", [None, (2, 4), (6, 9)])
+def test_other_pitches_in_the_same_rhythm(options, bars):
+    """Onsets, durations and velocities of every instrument stay, drums and other bars wholly; chords stay chords of different notes."""
+    seed = quartet()
+    lines = bar_starts(seed)
+    start, stop = (0, int(lines[-1])) if bars is None else (int(lines[bars[0] - 1]), int(lines[bars[1]]))
+    varied = vary(seed, "rhythm", bars, **options)
+    assert notes_of(varied, 0, start) + notes_of(varied, stop) == notes_of(seed, 0, start) + notes_of(seed, stop)
+
+    def rhythm(score: Score) -> Counter:
+        return Counter((p, *(rest if p == -1 else (rest[0], rest[1], rest[3]))) for p, *rest in notes_of(score, start, stop).elements())
+
+    assert rhythm(varied) == rhythm(seed)
+    assert notes_of(varied) != notes_of(seed)
+    assert max(notes_of(varied).values()) == 1
+
+
+@pytest.mark.parametrize("bars", [None, (2, 4), (6, 9)])
+def test_the_same_pitches_in_another_rhythm(options, bars):
+    """Every bar has the pitches it had, in their order, for every instrument; drums and other bars stay."""
+    seed = quartet()
+    lines = bar_starts(seed)
+    chosen = (1, len(lines) - 1) if bars is None else bars
+    start, stop = int(lines[chosen[0] - 1]), int(lines[chosen[1]])
+    varied = vary(seed, "pitch", bars, **options)
+    assert notes_of(varied, 0, start) + notes_of(varied, stop) == notes_of(seed, 0, start) + notes_of(seed, stop)
+    for bar in range(chosen[0] - 1, chosen[1]):
+        pair = [sorted(notes_of(score, int(lines[bar]), int(lines[bar + 1])).elements()) for score in (seed, varied)]
+        assert [note for note in pair[0] if note[0] == -1] == [note for note in pair[1] if note[0] == -1]
+        for program in (40, 42):
+            pitches = [[(time, pitch) for number, time, _, pitch, _ in notes if number == program] for notes in pair]
+            assert sorted(pitch for _, pitch in pitches[0]) == sorted(pitch for _, pitch in pitches[1])
+    assert notes_of(varied) != notes_of(seed)
+    assert max(n.end for track in varied.tracks for n in track.notes) <= int(lines[-1])
+
+
+@given(random_seed=st.integers(0, 10**6), first=st.integers(2, 18), length=st.integers(1, 4))
+@settings(max_examples=8, deadline=None)
+def test_the_canon_is_filled_anywhere(options, random_seed, first, length):
+    """The real seed, at any bar: the bars around stay, the gap has its bars."""
+    seed = load_seed("canon")
+    lines = bar_starts(seed)
+    last = min(first + length - 1, 20)
+    filled = fill(seed, (first, last), random_seed=random_seed, **options)
+    start, stop = int(lines[first - 1]), int(lines[last])
+    assert notes_of(filled, 0, start) + notes_of(filled, stop) == notes_of(seed, 0, start) + notes_of(seed, stop)
+    np.testing.assert_array_equal(bar_starts(filled), lines)
+
+
+@pytest.mark.parametrize(
+    ("bars", "told"),
+    [
+        ((0, 3), "bars 0-3: the seed has bars 1 to 12"),
+        ((5, 13), "the seed has bars 1 to 12"),
+        ((5, 4), "write the first and the last"),
+        ((1, 12), "are the whole seed"),
+        ((9, 12), "nothing stands behind bar 12"),
+    ],
+)
+def test_impossible_gaps_are_told(options, bars, told):
+    """In one line, with what the seed has."""
+    with pytest.raises(UsageError, match=told):
+        fill(quartet(), bars, **options)
+
+
+def test_other_bad_wishes_are_told(options):
+    """An instrument that is there, a name that is none, nothing to keep, an empty seed, a model that only continues."""
+    with pytest.raises(UsageError, match="program 40: the seed has this instrument already"):
+        accompany(quartet(), 40, **options)
+    with pytest.raises(InputError, match="violinn"):
+        accompany(quartet(), "violinn", **options)
+    with pytest.raises(UsageError, match="keep is 'mood'; rhythm or pitch is wanted"):
+        vary(quartet(), "mood", **options)
+    with pytest.raises(InputError, match="no notes"):
+        fill(Score(480), (1, 2), **options)
+    plain = RemiTokenizer()
+    with pytest.raises(InputError, match="trained to continue only, without tasks"):
+        fill(quartet(), (3, 4), model=options["model"], tokenizer=plain)
