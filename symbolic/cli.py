@@ -13,14 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, render_to, seed_of, told_sound
+from symbolic.commands.middle import add_middle
 from symbolic.errors import InputError, UsageError
 
 CONTINUE_OPTIONS = (
     "seconds", "until_cadence", "temperature", "top_p", "top_k", "min_p", "pitch_temperature", "rhythm_temperature",
     "velocity_temperature", "loop_heat", "likeness", "range_margin", "max_rest", "key",
 )  # fmt: skip
-SEED_HELP = "a MIDI file, or the name of a bundled seed (canon)"
-MODEL_HELP = "a bundled model's name, or a folder with a trained one (default: the bundled model)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,15 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-Outcome = tuple[dict[str, Any], list[str]]
-
-
 def continue_command(options: argparse.Namespace) -> Outcome:
     """`symbolic continue`: the seed with N more bars, as MIDI or MusicXML, and on request as sound and picture."""
     from symbolic.files import refuse_existing
     from symbolic.midi.reading import MUSICXML_SUFFIXES
 
-    seed, name = _seed(options.seed)
+    seed, name = seed_of(options.seed)
     output = Path(options.output or f"{name}-continued.mid")
     if output.suffix.lower() not in (".mid", ".midi", *MUSICXML_SUFFIXES):
         choices = ", ".join((".mid", *MUSICXML_SUFFIXES))
@@ -77,7 +74,7 @@ def continue_command(options: argparse.Namespace) -> Outcome:
 
 def demo_command(options: argparse.Namespace) -> Outcome:
     """`symbolic demo`: the bundled Canon continued by the bundled model, drawn and rendered."""
-    seed, name = _seed("canon")
+    seed, name = seed_of("canon")
     target = Path(options.output) / "canon-continued.mid"
     return _continue(seed, name, [target], options.bars, options.model, options.random_seed, {}, wav=True, plot=True, force=True)
 
@@ -86,14 +83,14 @@ def render_command(options: argparse.Namespace) -> Outcome:
     """`symbolic render`: a MIDI file as sound."""
     from symbolic.files import refuse_existing
 
-    score, name = _seed(options.file)
+    score, name = seed_of(options.file)
     output = Path(options.output or f"{name}.wav")
     refuse_existing(output, options.force)
-    report, seconds = _render(
+    report, seconds = render_to(
         score, output, options.force, sample_rate=options.sample_rate, bit_depth=options.bit_depth, voices=options.voices,
         stems=Path(options.stems) if options.stems else None,
     )  # fmt: skip
-    return report | {"output": str(output)}, [f"{output}: {_rendered(report, seconds)}"]
+    return report | {"output": str(output)}, [f"{output}: {told_sound(report, seconds)}"]
 
 
 def tokenize_command(options: argparse.Namespace) -> Outcome:
@@ -188,7 +185,7 @@ def _continue(
     from symbolic.files import new_file
     from symbolic.generation.cadence import Close
 
-    with _bar(None if bars is None else bars * len(targets), "continue", "bar") as progress:
+    with Progress(None if bars is None else bars * len(targets), "continue", "bar") as progress:
         scores = symbolic.continue_takes(
             seed, bars, takes=len(targets), model=model, random_seed=random_seed, progress=progress, **sampling
         )
@@ -221,9 +218,9 @@ def _continue(
             lines.append(f"{picture}: piano roll, {time.perf_counter() - clock:.1f} s")
         if wav:
             sound = target.with_suffix(".wav")
-            report, seconds = _render(score, sound, force)
+            report, seconds = render_to(score, sound, force)
             made |= {"sound": str(sound), "render": report}
-            lines.append(f"{sound}: {_rendered(report, seconds)}")
+            lines.append(f"{sound}: {told_sound(report, seconds)}")
         result["outputs"].append(made)
     return result, lines
 
@@ -276,54 +273,6 @@ def _told_key(key: str, shift: int) -> str:
     return f"key: {key}, continued in {home} ({shift:+d} semitones) and moved back"
 
 
-def _render(score: Any, output: Path, force: bool, **options: Any) -> tuple[dict[str, Any], float]:
-    from dataclasses import asdict
-
-    from symbolic.rendering import render_file
-
-    clock = time.perf_counter()
-    with _bar(100, "render", "%") as progress:
-        done = 0
-
-        def tell(seconds: float, total: float) -> None:
-            nonlocal done
-            percent = int(100 * seconds / max(total, 1e-9))
-            progress(percent - done)
-            done = percent
-
-        report = asdict(render_file(score, output, force=force, progress=tell, **options))
-    return report, time.perf_counter() - clock
-
-
-def _rendered(report: dict[str, Any], seconds: float) -> str:
-    return f"{report['seconds']:.0f} s of sound, {report['lufs']:.1f} LUFS, peak {report['true_peak']:.1f} dBTP, made in {seconds:.1f} s"
-
-
-def _seed(name: str) -> tuple[Any, str]:
-    """The score of a file or of a bundled seed, and a short name for outputs."""
-    from symbolic.midi.reading import read
-    from symbolic.midi.seeds import list_seeds, load_seed
-
-    if name in list_seeds() and not Path(name).exists():
-        return load_seed(name), name
-    return read(name), Path(name).stem
-
-
-class _bar:  # noqa: N801  (used like a function)
-    """A progress bar on stderr that is quiet when stderr is no terminal; calling it moves it on."""
-
-    def __init__(self, total: int | None, what: str, unit: str) -> None:
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=total, desc=what, unit=unit, disable=None, leave=False)
-
-    def __enter__(self) -> Callable[[int], object]:
-        return self.bar.update
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("symbolic", description="Continue any score, train on yours, hear it.")
     parser.add_argument("--version", action="version", version=_version())
@@ -367,6 +316,8 @@ def _parser() -> argparse.ArgumentParser:
     _constraint_flags(sub)
     sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
     sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")
+
+    add_middle(verb)
 
     sub = verb("demo", demo_command, "continue the bundled Canon, draw it and render it", force=False)
     sub.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where to write; what is there from before is replaced")
