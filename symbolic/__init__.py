@@ -20,6 +20,7 @@ _HOMES = {
     "accompany": "symbolic.generation.middle",
     "harmonise": "symbolic.generation.middle",
     "vary": "symbolic.generation.middle",
+    "Session": "symbolic.generation.session",
     "Constraints": "symbolic.generation.constraints",
     "render": "symbolic.rendering",
     "render_file": "symbolic.rendering",

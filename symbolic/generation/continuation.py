@@ -19,7 +19,7 @@ from symbolic.errors import InputError, UsageError
 from symbolic.generation.bundle import DEFAULT_MODEL, load_model, load_tokenizer
 from symbolic.generation.constraints import Constraints, make_constraints
 from symbolic.generation.drawing import SamplingSettings
-from symbolic.generation.length import wanted_bars
+from symbolic.generation.length import DEFAULT_BARS, wanted_bars
 from symbolic.generation.likeness import LikenessSettings
 from symbolic.generation.parts import add_notes
 from symbolic.generation.prompt import Prompt, in_canonical_key, prepare_prompt
@@ -35,9 +35,20 @@ KEY_CHOICES = ("original", "canonical")
 MOST_TAKES = 64
 
 
-def continue_score(seed: Any, bars: int | None = None, **options: Any) -> ScoreTick:
-    """The seed with more bars: the first of `continue_takes`, which says what the options are."""
-    return continue_takes(seed, bars, **options)[0]
+def continue_score(seed: Any, bars: int | None = None, *, stream: bool = False, **options: Any) -> Any:
+    """The seed with more bars: the first of `continue_takes`, which says what the options are.
+
+    With `stream` an iterator over the same bars instead, each a `session.WrittenBar` as soon as it is finished; it takes the
+    options of `session.Session`.
+    """
+    if not stream:
+        return continue_takes(seed, bars, **options)[0]
+    from symbolic.generation.session import Session
+
+    impossible = [name for name in ("seconds", "until_cadence", "takes", "key") if options.get(name)]
+    if impossible:
+        raise UsageError(f"stream and {impossible[0]} contradict each other: bars are given away before the whole is known")
+    return Session(seed, bars=bars or DEFAULT_BARS, **options).write()
 
 
 def continue_takes(

@@ -68,8 +68,8 @@ def _read(model: TransformerXL, vocabulary: Vocabulary, prompt: np.ndarray) -> t
 
 
 @dataclass
-class _Row:
-    """One stream being written."""
+class Row:
+    """One stream being written, with its own mask, clock and random generator."""
 
     number: int
     mask: StreamMask
@@ -78,6 +78,45 @@ class _Row:
     new: list[int] = field(default_factory=list)
     nats: float = 0.0
     notes: int = 0
+
+    def draw(self, scores: np.ndarray, norm: float, settings: SamplingSettings) -> int:
+        """The next id, from logits (V,) and the log of the sum of their exponentials; the row does not move."""
+        mask = self.mask
+        if not np.isfinite(norm):
+            raise InputError(
+                f"the model's logits are no numbers (NaN) in bar {mask.state.bars}: its weights are damaged, or its training diverged; "
+                "an earlier checkpoint may do"
+            )
+        temperature = settings.temperature_after(mask.state.last, mask.repeated)
+        return draw(scores + mask.leaning(), mask.legal(), settings, self.generator, temperature)
+
+    def take(self, id_: int, nats: float = 0.0) -> tuple[int, int, int]:
+        """Move past an id; gives its beat."""
+        notes_before = self.mask.state.notes_in_bar
+        self.mask.follow(id_)
+        self.notes += self.mask.state.notes_in_bar > notes_before
+        self.nats += nats
+        self.new.append(id_)
+        return self.clock.step(id_)
+
+    def stream(self, end_nats: float) -> Stream:
+        """What was written."""
+        return Stream(np.array(self.new, dtype=np.int64), self.nats, self.notes, end_nats, self.mask.unkept)
+
+
+def begun(number: int, vocabulary: Vocabulary, prompt: np.ndarray, mask: StreamMask, random_seed: int) -> Row:
+    """A row that has read its prompt; `mask` is fresh."""
+    clock = BeatClock(vocabulary)
+    for id_ in prompt.tolist():
+        clock.step(id_)
+    mask.read(prompt)
+    return Row(number, mask, clock, torch.Generator().manual_seed(random_seed))
+
+
+def stepping(model: TransformerXL) -> TransformerXL | NativeModel:
+    """What makes the steps: machine code where the model has it, unless it has a step of its own."""
+    own_step = type(model).step is not TransformerXL.step
+    return NativeModel(model) if fits(model) and not own_step else model
 
 
 @torch.no_grad()
@@ -95,26 +134,18 @@ def sample(
     A row that has ended leaves the batch. `progress` is told the number of bars finished since the last call.
     Raises `InputError` when the model gives logits that are no numbers.
     """
-    rows = []
-    for number, (prompt, mask, random_seed) in enumerate(zip(prompts, masks, random_seeds, strict=True)):
-        clock = BeatClock(vocabulary)
-        for id_ in prompt.tolist():
-            clock.step(id_)
-        mask.read(prompt)
-        rows.append(_Row(number, mask, clock, torch.Generator().manual_seed(random_seed)))
+    rows = [begun(number, vocabulary, *parts) for number, parts in enumerate(zip(prompts, masks, random_seeds, strict=True))]
     logits, state = prefill(model, vocabulary, prompts)
-    own_step = type(model).step is not TransformerXL.step
-    native = NativeModel(model) if fits(model) and not own_step else None
-    with _one_thread():
-        if native:
-            return _write(native, vocabulary, rows, logits, native.state(state), settings, progress)
-        return _write(model, vocabulary, rows, logits, state, settings, progress)
+    stepper = stepping(model)
+    with one_thread():
+        started = stepper.state(state) if isinstance(stepper, NativeModel) else state
+        return _write(stepper, vocabulary, rows, logits, started, settings, progress)
 
 
 def _write(
     model: TransformerXL | NativeModel,
     vocabulary: Vocabulary,
-    rows: list[_Row],
+    rows: list[Row],
     logits: Tensor,
     state: Any,
     settings: SamplingSettings,
@@ -123,40 +154,27 @@ def _write(
     result: dict[int, Stream] = {}
     while True:
         scores = logits.float().numpy()
-        norms = _log_sums(scores)
+        norms = log_sums(scores)
         alive = []
+        beats = []
         for place, row in enumerate(rows):
-            mask = row.mask
-            if not np.isfinite(norms[place]):
-                raise InputError(
-                    f"the model's logits are no numbers (NaN) in bar {mask.state.bars}: its weights are damaged, or its training diverged; "
-                    "an earlier checkpoint may do"
-                )
-            temperature = settings.temperature_after(mask.state.last, mask.repeated)
-            id_ = draw(scores[place] + mask.leaning(), mask.legal(), settings, row.generator, temperature)
-            ended = mask.ends(id_)
+            id_ = row.draw(scores[place], norms[place], settings)
+            ended = row.mask.ends(id_)
             if progress and (ended or id_ == vocabulary.bar):
                 progress(1)
             if ended:
-                end_nats = float(norms[place] - scores[place, vocabulary.eos])
-                result[row.number] = Stream(np.array(row.new, dtype=np.int64), row.nats, row.notes, end_nats, mask.unkept)
+                result[row.number] = row.stream(float(norms[place] - scores[place, vocabulary.eos]))
                 continue
-            row.nats += float(norms[place] - scores[place, id_])
-            notes_before = mask.state.notes_in_bar
-            mask.follow(id_)
-            row.notes += mask.state.notes_in_bar > notes_before
-            row.new.append(id_)
+            beats.append(row.take(id_, float(norms[place] - scores[place, id_])))
             alive.append(place)
         if not alive:
             return [result[number] for number in range(len(result))]
         if len(alive) < len(rows):
             rows, state = [rows[place] for place in alive], state.rows(torch.tensor(alive))
-        ids = [row.new[-1] for row in rows]
-        beats = [row.clock.step(id_) for row, id_ in zip(rows, ids, strict=True)]
-        logits = model.step(torch.tensor(ids), torch.tensor(beats), state)
+        logits = model.step(torch.tensor([row.new[-1] for row in rows]), torch.tensor(beats), state)
 
 
-def _log_sums(scores: np.ndarray) -> np.ndarray:
+def log_sums(scores: np.ndarray) -> np.ndarray:
     """log of the sum of exp over the last axis, float64, (B, V) → (B,)."""
     highest = scores.max(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -164,7 +182,7 @@ def _log_sums(scores: np.ndarray) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """A step is many small products: threads that wait for each other cost more than they bring, most of all on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
