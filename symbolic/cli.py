@@ -15,6 +15,7 @@ from typing import Any
 
 from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, render_to, seed_of, told_sound
 from symbolic.commands.middle import add_middle
+from symbolic.commands.originality import add_originality, index_for
 from symbolic.errors import InputError, UsageError
 
 CONTINUE_OPTIONS = (
@@ -69,6 +70,7 @@ def continue_command(options: argparse.Namespace) -> Outcome:
     return _continue(
         seed, name, targets, options.bars, options.model, options.random_seed, sampling,
         wav=options.wav, plot=options.plot, force=options.force,
+        index=None if options.originality is None else index_for(options.originality, options.model),
     )  # fmt: skip
 
 
@@ -174,7 +176,7 @@ def inspect_command(options: argparse.Namespace) -> Outcome:
 
 def _continue(
     seed: Any, name: str, targets: list[Path], bars: int | None, model: str | None, random_seed: int, sampling: dict[str, Any],
-    *, wav: bool, plot: bool, force: bool,
+    *, wav: bool, plot: bool, force: bool, index: Any = None,
 ) -> Outcome:  # fmt: skip
     from symbolic.midi.meter import bar_starts
 
@@ -198,6 +200,11 @@ def _continue(
     for place, (target, score, origin) in enumerate(zip(targets, scores, origins, strict=True)):
         symbolic.write(score, target, force)
         told = origin | {"seed": name, "output": target.name, "place": place + 1, "takes": len(targets)}
+        if index:
+            from symbolic.corpus.originality import originality, report_lines
+
+            begin = [marker.time for marker in score.markers if marker.text.startswith("continuation: ")][-1]
+            told["originality"] = originality(score, index, begin)
         with new_file(target.with_suffix(".json"), force) as path:
             path.write_text(json.dumps(told, indent=2) + "\n")
         if place == 0:
@@ -209,6 +216,9 @@ def _continue(
             lines.append(f"{target}: {Close(**origin['close']).sentence()}")
         if broken := origin.get("repetitions_against_the_rule"):
             lines.append(f"{target}: {broken} bars repeat against max_repeat, nothing else could be written there")
+        if index:
+            made["originality"] = told["originality"]
+            lines.extend(f"{target}: {line}" for line in report_lines(told["originality"]))
         if plot:
             clock = time.perf_counter()
             picture = target.with_suffix(".png")
@@ -313,11 +323,16 @@ def _parser() -> argparse.ArgumentParser:
         help="original, or canonical: let the model work in C major or A minor, and move its notes back",
     )  # fmt: skip
     sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="the same number gives the same music")
+    sub.add_argument(
+        "--originality", nargs="?", const="", metavar="DATASET",
+        help="also tell the longest passages shared with the training set: the bundled model's, or that of DATASET",
+    )  # fmt: skip
     _constraint_flags(sub)
     sub.add_argument("--wav", action="store_true", help="also render OUT.wav")
     sub.add_argument("--plot", action="store_true", help="also draw OUT.png, a piano roll")
 
     add_middle(verb)
+    add_originality(verb)
 
     sub = verb("demo", demo_command, "continue the bundled Canon, draw it and render it", force=False)
     sub.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where to write; what is there from before is replaced")
