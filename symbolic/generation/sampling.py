@@ -135,9 +135,9 @@ def sample(
     Raises `InputError` when the model gives logits that are no numbers.
     """
     rows = [begun(number, vocabulary, *parts) for number, parts in enumerate(zip(prompts, masks, random_seeds, strict=True))]
-    logits, state = prefill(model, vocabulary, prompts)
     stepper = stepping(model)
     with one_thread():
+        logits, state = prefill(model, vocabulary, prompts)
         started = stepper.state(state) if isinstance(stepper, NativeModel) else state
         return _write(stepper, vocabulary, rows, logits, started, settings, progress)
 

@@ -219,7 +219,7 @@ class Session:
         """Read the seed."""
         mask = StreamMask(self.automaton, self.rules, history=self.settings.loop_heat > 0)
         self.row: Row = begun(0, self.tokenizer.vocabulary, self.prompt.ids, mask, self.options.random_seed)
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             self.logits, state = prefill(self.network, self.tokenizer.vocabulary, [self.prompt.ids])
         self.state: Any = self.stepper.state(state) if isinstance(self.stepper, NativeModel) else state
 
