@@ -114,18 +114,18 @@ def test_top_line_takes_the_highest_note_of_each_onset() -> None:
 
 def test_twice_as_slow_is_one_octave() -> None:
     """Inter-onset and duration are measured in octaves of time; chords count as one onset."""
-    quarters = music((0, 1, 60), (0, 1, 64), (1, 1, 62), (2, 1, 64))
-    halves = music((0, 2, 60), (2, 2, 62), (4, 2, 64))
-    assert distance("inter-onset", halves, quarters) == pytest.approx(1)
-    assert distance("duration", halves, quarters) == pytest.approx(1)
-    assert distance("density", halves, quarters) == pytest.approx(np.log2(4 / 3))
+    eighths = music((0, 0.5, 60), (0, 0.5, 64), (0.5, 0.5, 62), (1, 0.5, 64))
+    quarters = music((0, 1, 60), (1, 1, 62), (2, 1, 64))
+    assert distance("inter-onset", quarters, eighths) == pytest.approx(1)
+    assert distance("duration", quarters, eighths) == pytest.approx(1)
+    assert distance("density", quarters, eighths) == pytest.approx(np.log2(4 / 3))
 
 
 def test_polyphony_is_weighted_by_time() -> None:
-    """Two notes for two of eight quarters, one for two, none for four: and a third voice all the time is one note more."""
+    """Two notes for two of eight quarters, one for two, none for four: and two more voices all the time are two notes more."""
     two = music((0, 4, 60), (2, 2, 64))
     assert sounding(two)[:4].tolist() == [0.5, 0.25, 0.25, 0]
-    assert distance("polyphony", music((0, 4, 60), (2, 2, 64), (0, 8, 36)), two) == pytest.approx(1)
+    assert distance("polyphony", music((0, 4, 60), (2, 2, 64), (0, 8, 36), (0, 8, 40)), two) == pytest.approx(2)
 
 
 def test_self_similarity_looks_into_the_seed() -> None:
@@ -142,7 +142,9 @@ def test_scale_share_finds_the_best_scale() -> None:
     """Major in any key and harmonic minor fit wholly; of the chromatic scale seven in twelve."""
     assert scale_share(SCALE_UP) == 1
     assert scale_share(music(*((step / 2, 1, 57 + pitch) for step, pitch in enumerate((0, 2, 3, 5, 7, 8, 11))))) == 1
-    assert scale_share(music(*((step / 2, 1, 60 + step) for step in range(12)))) == pytest.approx(7 / 12)
+    chromatic = music(*((step / 2, 1, 60 + step) for step in range(12)))
+    assert scale_share(chromatic) == pytest.approx(7 / 12)
+    assert distance("scale", chromatic, SCALE_UP) == distance("scale", SCALE_UP, chromatic) == pytest.approx(5 / 12)
 
 
 def test_groove_counts_sixteenths_that_differ() -> None:
