@@ -2,6 +2,7 @@
 
     python benchmarks/continuation.py DATASET [--model small] [--seeds 200] [--bars 8]
     python benchmarks/continuation.py DATASET --quality [--seeds 200] [--bars 16] [--temperatures 0.9 1.0 1.1] [--top-p 0.9 0.95 1.0]
+        [--likeness 1.0]
 
 Seeds are the first bars of held-out pieces (test, then validation) of a dataset made by `symbolic tokenize`.
 
@@ -9,11 +10,11 @@ Validity: many seeds, N bars each: every one must decode, have exactly N bars, a
 as MIDI, read again, and its bars are counted in the file by another reader (pretty_midi's downbeats).
 
 Quality: as many bars made as given, and the distances of `resemblance.py` between made and true continuation, for each piece,
-then averaged over pieces; for every temperature with every top-p, else as `symbolic continue` has it. Pieces have a note in both halves
+then averaged over pieces; for every temperature with every top-p and likeness, else as `symbolic continue` has it. Pieces have a note in both halves
 and in the last bar given. Beside them, measured against the same true continuations:
     other pieces    the true continuations of five other pieces (drums with drums), averaged
     seed again      the bars given, repeated
-    5-gram          counted over 2,000 training pieces in their own keys, under the same mask, leanings, temperature 1 and top-p 0.95
+    5-gram          counted over 2,000 training pieces in their own keys, under the mask, the leanings and the settings of the default
 The last two columns: the mean rank over the distances, among the settings only, and the mean over the distances of this row's
 distance over that of other pieces. An interval is that of the last column's difference from the default's, 95 % of 2,000 draws of pieces.
 `--keep FOLDER` keeps what was made, so that a run cut short, or one with more seeds, goes on.
@@ -38,6 +39,7 @@ from symbolic.errors import InputError
 from symbolic.generation.bundle import load_model, load_tokenizer
 from symbolic.generation.continuation import assemble, continue_prompts
 from symbolic.generation.drawing import SamplingSettings
+from symbolic.generation.likeness import LikenessSettings
 from symbolic.generation.prompt import Prompt, prepare_prompt
 from symbolic.midi.meter import bar_starts, last_note_end
 from symbolic.midi.reading import read
@@ -179,14 +181,10 @@ def quality(options: argparse.Namespace) -> None:
             ids += kept(options.keep, f"{name} {first} {len(numbers)}".replace(" ", "-"), lambda p=prompts, n=numbers: make(p, n))
         return measured([excerpt(one, vocabulary) for one in ids])
 
-    settings = {
-        f"temperature {temperature:g}, top-p {top_p:g}": SamplingSettings(temperature=temperature, top_p=top_p)
-        for temperature, top_p in product(options.temperatures, options.top_p)
-    }
-    rows = {
-        name: in_batches(name, lambda p, n, s=setting: continue_prompts(p, bars, model, tokenizer, n, s))
-        for name, setting in settings.items()
-    }
+    rows = {}
+    for temperature, top_p, likeness in product(options.temperatures, options.top_p, options.likeness):
+        ways = SamplingSettings(temperature=temperature, top_p=top_p), LikenessSettings(likeness)
+        rows[called(*ways)] = in_batches(called(*ways), lambda p, n, w=ways: continue_prompts(p, bars, model, tokenizer, n, *w))
     choices = others(pieces)
     turns = [measured([pieces[place[turn % len(place)] if place else 0].true for place in choices]) for turn in range(OTHERS)]
     references = {"other pieces": np.mean(turns, axis=0), "seed again": measured([piece.seed for piece in pieces])}
@@ -202,9 +200,15 @@ def quality(options: argparse.Namespace) -> None:
     show(rows, references)
 
 
+def called(sampling: SamplingSettings, near: LikenessSettings) -> str:
+    """The name of a setting."""
+    name = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
+    return name if near == LikenessSettings() else f"{name}, likeness {near.likeness:g}"
+
+
 def show(rows: dict[str, np.ndarray], references: dict[str, np.ndarray]) -> None:
     """The table as Markdown; `rows` and `references` are distances (pieces, measures)."""
-    default = f"temperature {SamplingSettings().temperature:g}, top-p {SamplingSettings().top_p:g}"
+    default = called(SamplingSettings(), LikenessSettings())
     unit = references["other pieces"]
     ranks = mean_ranks(np.array([np.nanmean(table, axis=0) for table in rows.values()]))
     print(f"\n| | {' | '.join(MEASURES)} | mean rank | / other pieces |\n|---|{'--:|' * (len(MEASURES) + 2)}")
@@ -249,6 +253,7 @@ def main() -> None:
     parser.add_argument("--quality", action="store_true")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.9, 1.0, 1.1])
     parser.add_argument("--top-p", type=float, nargs="+", default=[0.9, 0.95, 1.0])
+    parser.add_argument("--likeness", type=float, nargs="+", default=[1.0])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", default=None)
     options = parser.parse_args()
     if options.quality:
