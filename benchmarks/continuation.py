@@ -10,8 +10,9 @@ Validity: many seeds, N bars each: every one must decode, have exactly N bars, a
 as MIDI, read again, and its bars are counted in the file by another reader (pretty_midi's downbeats).
 
 Quality: as many bars made as given, and the distances of `resemblance.py` between made and true continuation, for each piece,
-then averaged over pieces; for every temperature with every top-p and likeness, else as `symbolic continue` has it. Pieces have a note in both halves
-and in the last bar given. Beside them, measured against the same true continuations:
+then averaged over pieces; for every temperature with every top-p and likeness, else as `symbolic continue` has it.
+Pieces have a note in the last bar given and in what follows it.
+Beside them, measured against the same true continuations:
     other pieces    the true continuations of five other pieces (drums with drums), averaged
     seed again      the bars given, repeated
     5-gram          counted over 2,000 training pieces in their own keys, under the mask, the leanings and the settings of the default
