@@ -34,10 +34,12 @@ def index_for(against: str | None, model: str | None) -> Any:
     Raises `UsageError` when what is made comes from another `model` and nothing was named.
     """
     from symbolic.corpus.originality import open_index
-    from symbolic.generation.bundle import DEFAULT_MODEL
 
-    if not against and model not in (None, DEFAULT_MODEL):
-        raise UsageError(f"--originality with --model {model}: name the dataset it learned from, as --originality DATASET")
+    if not against and model is not None:
+        from symbolic.generation.bundle import DEFAULT_MODEL
+
+        if model != DEFAULT_MODEL:
+            raise UsageError(f"--originality with --model {model}: name the dataset it learned from, as --originality DATASET")
     with Progress(None, "index", "piece") as progress:
         return open_index(against or None, progress)
 
