@@ -368,6 +368,7 @@ def test_the_command_makes_a_sampled_index(dataset, tmp_path, capsys):
         (["originality", "--index", "somewhere"], "symbolic originality --index DATASET -o INDEX"),
         (["originality", "canon", "--from-bar", "900"], "the file has the bars 1 to"),
         (["originality", "canon", "-o", "x"], "belong to --index"),
+        (["continue", "canon", "--originality", "--model", "my-run"], "name the dataset it learned from"),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(arguments, said, capsys):
@@ -387,3 +388,12 @@ def test_the_bundled_index_is_small_and_holds_no_music():
         "index.json", "names.json", "offsets.npy", "buckets.npy", "entries.npy", "tokenizer.json"
     }  # fmt: skip
     assert {"50", "100", "200", "400", "800"} <= set(index.people)
+
+
+def test_a_continuation_is_compared_without_its_seed(dataset, tmp_path, capsys):
+    """`continue --originality` tells of the new notes alone, in the output and in the JSON beside the file."""
+    arguments = ["continue", "canon", "--bars", "1", "-o", str(tmp_path / "longer.mid"), "--json"]
+    assert main([*arguments, "--originality", str(dataset / "dataset")]) == 0
+    made = json.loads(capsys.readouterr().out)["outputs"][0]
+    assert made["originality"]["pitched_notes"] == made["new_notes"] > 0
+    assert json.loads((tmp_path / "longer.json").read_text())["originality"] == made["originality"]
