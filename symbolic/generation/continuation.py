@@ -16,7 +16,7 @@ from symusic.core import NoteTick, ScoreTick, TempoTick, TextMetaTick, TimeSigna
 
 import symbolic
 from symbolic.errors import InputError, UsageError
-from symbolic.generation.bundle import DEFAULT_MODEL, load_model, load_tokenizer
+from symbolic.generation.bundle import DEFAULT_MODEL, load_tokenizer, loaded_network
 from symbolic.generation.constraints import Constraints, make_constraints
 from symbolic.generation.drawing import SamplingSettings
 from symbolic.generation.length import DEFAULT_BARS, wanted_bars
@@ -26,7 +26,7 @@ from symbolic.generation.prompt import Prompt, in_canonical_key, prepare_prompt
 from symbolic.generation.ranking import best_first, score_take
 from symbolic.generation.writing import write_streams, write_to_cadence
 from symbolic.midi.reading import read
-from symbolic.models.transformer_xl import TransformerXL
+from symbolic.models.network import Network
 from symbolic.tokenizers.automaton import DRUMS
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType
@@ -58,7 +58,7 @@ def continue_takes(
     seconds: float | None = None,
     until_cadence: bool = False,
     takes: int = 1,
-    model: TransformerXL | str | Path | None = None,
+    model: Network | str | Path | None = None,
     tokenizer: RemiTokenizer | None = None,
     constraints: Constraints | Mapping[str, Any] | str | Path | None = None,
     temperature: float = 1.0,
@@ -98,8 +98,8 @@ def continue_takes(
     )  # fmt: skip
     near, asked = LikenessSettings(likeness, range_margin, max_rest), make_constraints(constraints)
     name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
-    network = model if isinstance(model, TransformerXL) else load_model(model)
-    tokenizer = tokenizer or load_tokenizer(None if isinstance(model, TransformerXL) else model)
+    network = model if isinstance(model, Network) else loaded_network(model)
+    tokenizer = tokenizer or load_tokenizer(None if isinstance(model, Network) else model)
     if network.config.vocab_size != len(tokenizer.vocabulary):
         raise InputError(
             f"model {name}: it knows {network.config.vocab_size} tokens, the tokenizer {len(tokenizer.vocabulary)}; "
@@ -139,7 +139,7 @@ def continue_takes(
 def continue_prompts(
     prompts: Sequence[Prompt],
     bars: int,
-    model: TransformerXL,
+    model: Network,
     tokenizer: RemiTokenizer,
     random_seeds: Sequence[int],
     settings: SamplingSettings | None = None,

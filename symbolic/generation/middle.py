@@ -17,7 +17,7 @@ from symusic.core import NoteTick, ScoreTick, TextMetaTick
 import symbolic
 from symbolic.errors import InputError, UsageError
 from symbolic.generation.answers import BarsMask, PitchesMask, RhythmMask
-from symbolic.generation.bundle import DEFAULT_MODEL, load_model, load_tokenizer
+from symbolic.generation.bundle import DEFAULT_MODEL, load_tokenizer, loaded_network
 from symbolic.generation.constraints import Constraints, make_constraints
 from symbolic.generation.drawing import SamplingSettings
 from symbolic.generation.likeness import LikenessSettings, compasses
@@ -28,7 +28,7 @@ from symbolic.generation.sampling import sample
 from symbolic.generation.seed_bars import SeedBars, seed_bars
 from symbolic.midi.programs import UNPITCHED_PROGRAMS
 from symbolic.midi.reading import read
-from symbolic.models.transformer_xl import TransformerXL
+from symbolic.models.network import Network
 from symbolic.tokenizers.automaton import DRUMS, TokenAutomaton
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.tasks import Arranger
@@ -43,7 +43,7 @@ FREE_RESTS = 10**6
 class Writer:
     """A model that knows tasks, and how to draw: what all functions here share."""
 
-    model: TransformerXL
+    model: Network
     tokenizer: RemiTokenizer
     name: str
     settings: SamplingSettings
@@ -150,7 +150,7 @@ def vary(seed: Any, keep: str, bars: tuple[int, int] | None = None, **options: A
 def make_writer(
     seed: Any,
     *,
-    model: TransformerXL | str | Path | None = None,
+    model: Network | str | Path | None = None,
     tokenizer: RemiTokenizer | None = None,
     constraints: Constraints | Mapping[str, Any] | str | Path | None = None,
     temperature: float = 1.0,
@@ -165,8 +165,8 @@ def make_writer(
     The others are as for `continue_takes`. Raises `InputError` for a model that was trained without tasks.
     """
     name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
-    network = model if isinstance(model, TransformerXL) else load_model(model)
-    tokenizer = tokenizer or load_tokenizer(None if isinstance(model, TransformerXL) else model)
+    network = model if isinstance(model, Network) else loaded_network(model)
+    tokenizer = tokenizer or load_tokenizer(None if isinstance(model, Network) else model)
     if not len(tokenizer.vocabulary.of_type(TokenType.TASK)):
         raise InputError(
             f"model {name}: trained to continue only, without tasks; tokenize with tasks: true and train with tasks in the settings"

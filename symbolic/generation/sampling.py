@@ -18,7 +18,7 @@ from symbolic.generation.drawing import SamplingSettings, draw
 from symbolic.generation.mask import StreamMask
 from symbolic.models.memory import DecodingState, Memory
 from symbolic.models.native import NativeModel, fits
-from symbolic.models.transformer_xl import TransformerXL
+from symbolic.models.network import Network
 from symbolic.tokenizers.beats import BeatClock, derive_beats
 from symbolic.tokenizers.vocabulary import Vocabulary
 
@@ -40,7 +40,7 @@ class Stream:
 
 
 @torch.no_grad()
-def prefill(model: TransformerXL, vocabulary: Vocabulary, prompts: Sequence[np.ndarray]) -> tuple[Tensor, DecodingState]:
+def prefill(model: Network, vocabulary: Vocabulary, prompts: Sequence[np.ndarray]) -> tuple[Tensor, DecodingState]:
     """Read prompts of any lengths: the last logits (B, V) and the state to step on from.
 
     Each is read alone, the same one only once, so that a row does not depend on the others.
@@ -56,7 +56,7 @@ def prefill(model: TransformerXL, vocabulary: Vocabulary, prompts: Sequence[np.n
     return torch.cat([logits for logits, _ in read])[chosen], model.decoding_state(memory).rows(chosen)
 
 
-def _read(model: TransformerXL, vocabulary: Vocabulary, prompt: np.ndarray) -> tuple[Tensor, Memory]:
+def _read(model: Network, vocabulary: Vocabulary, prompt: np.ndarray) -> tuple[Tensor, Memory]:
     """The last logits (1, V) after a prompt, and the memory."""
     memory, logits = model.empty_memory(1), torch.zeros(0)
     beats = derive_beats(prompt, vocabulary)
@@ -113,15 +113,15 @@ def begun(number: int, vocabulary: Vocabulary, prompt: np.ndarray, mask: StreamM
     return Row(number, mask, clock, torch.Generator().manual_seed(random_seed))
 
 
-def stepping(model: TransformerXL) -> TransformerXL | NativeModel:
+def stepping(model: Network) -> Network | NativeModel:
     """What makes the steps: machine code where the model has it, unless it has a step of its own."""
-    own_step = type(model).step is not TransformerXL.step
+    own_step = type(model).step is not Network.step
     return NativeModel(model) if fits(model) and not own_step else model
 
 
 @torch.no_grad()
 def sample(
-    model: TransformerXL,
+    model: Network,
     vocabulary: Vocabulary,
     prompts: Sequence[np.ndarray],
     masks: Sequence[StreamMask],
@@ -143,7 +143,7 @@ def sample(
 
 
 def _write(
-    model: TransformerXL | NativeModel,
+    model: Network | NativeModel,
     vocabulary: Vocabulary,
     rows: list[Row],
     logits: Tensor,

@@ -19,7 +19,7 @@ from symusic.core import NoteTick, ScoreTick
 
 from symbolic.errors import InputError, UsageError
 from symbolic.files import new_file
-from symbolic.generation.bundle import DEFAULT_MODEL, load_model, load_tokenizer
+from symbolic.generation.bundle import DEFAULT_MODEL, load_tokenizer, loaded_network
 from symbolic.generation.constraints import make_constraints
 from symbolic.generation.continuation import assemble
 from symbolic.generation.drawing import SamplingSettings
@@ -30,7 +30,7 @@ from symbolic.generation.rules import Ending, make_rules
 from symbolic.generation.sampling import Row, begun, log_sums, one_thread, prefill, stepping
 from symbolic.midi.reading import read
 from symbolic.models.native import NativeModel
-from symbolic.models.transformer_xl import TransformerXL
+from symbolic.models.network import Network
 from symbolic.tokenizers.automaton import DRUMS, TokenAutomaton
 from symbolic.tokenizers.remi import RemiTokenizer
 
@@ -85,7 +85,7 @@ class Session:
         seed: Any,
         *,
         bars: int | None = None,
-        model: TransformerXL | str | Path | None = None,
+        model: Network | str | Path | None = None,
         tokenizer: RemiTokenizer | None = None,
         constraints: Any = None,
         likeness: float = 1.0,
@@ -99,8 +99,8 @@ class Session:
         The other options are those of `continue_takes`, temperatures and the like as `sampling`.
         """
         self.model_name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
-        self.network = model if isinstance(model, TransformerXL) else load_model(model)
-        self.tokenizer = tokenizer or load_tokenizer(None if isinstance(model, TransformerXL) else model)
+        self.network = model if isinstance(model, Network) else loaded_network(model)
+        self.tokenizer = tokenizer or load_tokenizer(None if isinstance(model, Network) else model)
         asked = make_constraints(constraints)
         near = LikenessSettings(likeness, range_margin, max_rest)
         self.settings = SamplingSettings(**sampling)
@@ -186,9 +186,7 @@ class Session:
             partial.write_text(json.dumps(content) + "\n")
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, model: TransformerXL | str | Path | None = None, tokenizer: RemiTokenizer | None = None
-    ) -> "Session":
+    def load(cls, path: str | Path, *, model: Network | str | Path | None = None, tokenizer: RemiTokenizer | None = None) -> "Session":
         """A saved session, at the bar where it was. Raises `InputError` for a damaged file, or another model than it was written with."""
         try:
             content = json.loads(Path(path).read_text())
@@ -280,7 +278,7 @@ class Session:
         return self.tokenizer.vocabulary.transpose_ids(ids, -self.prompt.shift)
 
 
-def _fingerprint(model: TransformerXL) -> str:
+def _fingerprint(model: Network) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name, weight in model.state_dict().items():
         digest.update(name.encode())

@@ -18,7 +18,7 @@ from symbolic.generation.prompt import Prompt
 from symbolic.generation.rules import Ending, Rules, home_key, make_rules
 from symbolic.generation.sampling import Stream, sample
 from symbolic.midi.keys import Key
-from symbolic.models.transformer_xl import TransformerXL
+from symbolic.models.network import Network
 from symbolic.tokenizers.automaton import TokenAutomaton
 from symbolic.tokenizers.remi import RemiTokenizer
 
@@ -31,7 +31,7 @@ Progress = Callable[[int], object]
 def write_streams(
     prompts: Sequence[Prompt],
     bars: int,
-    model: TransformerXL,
+    model: Network,
     tokenizer: RemiTokenizer,
     random_seeds: Sequence[int],
     settings: SamplingSettings,
@@ -59,7 +59,7 @@ def write_streams(
 def write_to_cadence(
     prompts: Sequence[Prompt],
     bars: int,
-    model: TransformerXL,
+    model: Network,
     tokenizer: RemiTokenizer,
     random_seeds: Sequence[int],
     settings: SamplingSettings,

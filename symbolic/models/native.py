@@ -1,4 +1,4 @@
-"""A generation step as one loop of machine code, for the processor: what `TransformerXL.step` computes, without a call for every product.
+"""A generation step as one loop of machine code, for the processor: what `Network.step` computes, without a call for every product.
 
 Weights are packed once. "exact" keeps them in half precision where that changes no number (as in every exported model, which is saved
 in half precision) and in float32 otherwise; sums are float32 always.
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from symbolic.models.memory import DecodingState
 from symbolic.models.native_kernels import ARRAYS, PANEL, Shape, compiled_step, padded
-from symbolic.models.transformer_xl import TransformerXL
+from symbolic.models.network import Network
 
 PRECISIONS = {"exact": "", "float32": "float32", "half": "float16", "int8": "int8"}
 
@@ -45,7 +45,7 @@ class NativeModel:
     Raises `ValueError` for a model that has no native step (see `fits`).
     """
 
-    def __init__(self, model: TransformerXL, precision: str = "exact") -> None:
+    def __init__(self, model: Network, precision: str = "exact") -> None:
         if not fits(model):
             raise ValueError("a native step needs float32 weights on the processor, and widths that are multiples of 4")
         config = model.config
@@ -113,14 +113,14 @@ class NativeModel:
         return arrays | {"addresses": addresses, "address": addresses.ctypes.data}
 
 
-def fits(model: TransformerXL) -> bool:
+def fits(model: Network) -> bool:
     """Whether a model has a native step: float32 on the processor, and widths that are multiples of 4 (a product takes 4 inputs a turn)."""
     config = model.config
     widths = (config.hidden_size, config.hidden_size // config.num_attention_heads)
     return model.device.type == "cpu" and model.dtype == torch.float32 and not any(width % 4 for width in widths)
 
 
-def _weights(model: TransformerXL) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+def _weights(model: Network) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Matrices (outputs, inputs), vectors and the vectors that scale each matrix's outputs, in the order the step uses them."""
     matrices: list[Tensor] = []
     vectors: list[Tensor] = []

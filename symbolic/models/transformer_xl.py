@@ -1,26 +1,22 @@
-"""The Transformer-XL: token and beat embeddings, pre-norm blocks with relative attention, memory from segment to segment.
+"""The network in the manner of transformers: `from_pretrained`, `save_pretrained`, `generate()`, the Auto classes.
 
-Shapes: B batch, T tokens, M memory length, C hidden width, H heads, D = C / H, V vocabulary size.
-Source: Dai et al., "Transformer-XL" (2019), and the beat embedding of musicautobot (Shaw 2019). Different on purpose:
-layer normalisation before each part, a window that slides with every query (see `attention`), beats from the meter instead of a fixed grid.
+Importing transformers takes seconds; who only predicts or generates takes `network.py`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import ModelOutput, logging
 
 from symbolic.errors import InputError
-from symbolic.models.attention import relative_attention, sinusoids, window_mask
 from symbolic.models.configuration import TransformerXLConfig
-from symbolic.models.dropout import Dropout
 from symbolic.models.generate import BeatGenerationMixin
-from symbolic.models.memory import DecodingState, Memory, advanced
+from symbolic.models.loading import require_files
+from symbolic.models.memory import DecodingState, Memory
+from symbolic.models.network import Block, Network, RelativeAttention
 
 
 @dataclass
@@ -33,104 +29,7 @@ class TransformerXLOutput(ModelOutput):
     past_key_values: DecodingState | None = None
 
 
-class Embeddings(nn.Module):
-    """Token plus beat: bar (modulo a cycle), beat of the bar, and grid step of the beat, each with its own table."""
-
-    def __init__(self, config: TransformerXLConfig) -> None:
-        super().__init__()
-        self.token = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.bar = nn.Embedding(config.bar_cycle, config.hidden_size)
-        self.beat = nn.Embedding(config.beats_per_bar, config.hidden_size)
-        self.subdivision = nn.Embedding(config.positions_per_beat, config.hidden_size)
-        self.bar_cycle = config.bar_cycle
-
-    def forward(self, ids: Tensor, beats: Tensor) -> Tensor:
-        """ids (B, T), beats (B, T, 3) as (bar, beat, subdivision) → (B, T, C)."""
-        bar, beat, subdivision = beats.unbind(-1)
-        return self.token(ids) + self.bar(bar % self.bar_cycle) + self.beat(beat) + self.subdivision(subdivision)
-
-
-class RelativeAttention(nn.Module):
-    """Multi-head attention over memory and segment with the two learned biases of Transformer-XL."""
-
-    def __init__(self, config: TransformerXLConfig) -> None:
-        super().__init__()
-        self.heads, self.memory_length = config.num_attention_heads, config.memory_length
-        self.width = config.hidden_size // self.heads
-        self.query = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.key_value = nn.Linear(config.hidden_size, 2 * config.hidden_size, bias=False)
-        self.relative = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.content_bias = nn.Parameter(torch.zeros(self.heads, self.width))
-        self.position_bias = nn.Parameter(torch.zeros(self.heads, self.width))
-
-    def forward(self, segment: Tensor, memory: Tensor, norm: nn.LayerNorm, positions: Tensor, hidden: Tensor | None) -> Tensor:
-        """segment (B, T, C) attends to memory (B, M, C) and itself; positions (M + 1, C), row c for distance M − c.
-
-        segment has passed `norm`, memory has not. What memory is without the gain and bias of `norm` is constant, so these are
-        moved into the projection, and no gradient is computed for memory.
-        """
-        B, T, C = segment.shape
-        scale = self.width**-0.5
-        weight = self.key_value.weight
-        past = functional.linear(functional.layer_norm(memory, (C,), eps=norm.eps), weight * norm.weight, (weight * norm.bias).sum(1))
-        present = functional.linear(segment, torch.cat([self.query.weight * scale, weight]))
-        queries, *pair = self._heads(present)
-        keys, values = (torch.cat(parts, dim=2) for parts in zip(self._heads(past), pair, strict=True))
-        relative = self.relative_keys(positions).to(queries.dtype)
-        attended = relative_attention(
-            queries.contiguous(), keys, values, relative, self.content_bias * scale, self.position_bias * scale, hidden
-        )
-        return self.output(attended.permute(1, 2, 0, 3).reshape(B, T, C))
-
-    def relative_keys(self, positions: Tensor) -> Tensor:
-        """(n, C) → (H, n, D)."""
-        return self.relative(positions).view(-1, self.heads, self.width).transpose(0, 1).contiguous()
-
-    def step(self, segment: Tensor, keys: Tensor, values: Tensor, relative: Tensor, position: int, hidden: Tensor | None) -> Tensor:
-        """One token (B, C) against the ring keys, values (B, H, M + 1, D), which take it in; relative as in `DecodingState`."""
-        B, C = segment.shape
-        size = keys.shape[2]
-        query = self.query(segment).view(B, self.heads, 1, self.width) * self.width**-0.5
-        key, value = self.key_value(segment).view(B, 2, self.heads, self.width).unbind(1)
-        keys[:, :, position % size], values[:, :, position % size] = key, value
-        begin = size - position % size
-        content = query + (self.content_bias * self.width**-0.5)[None, :, None]
-        place = query + (self.position_bias * self.width**-0.5)[None, :, None]
-        scores = content @ keys.transpose(-1, -2) + place @ relative[:, begin : begin + size].transpose(-1, -2)
-        if hidden is not None:
-            scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
-        return self.output((torch.softmax(scores, dim=-1) @ values).reshape(B, C))
-
-    def _heads(self, states: Tensor) -> tuple[Tensor, ...]:
-        """(B, T, n C) → n of (H, B, T, D), heads first, so that every product is a plain batched one."""
-        return states.unflatten(-1, (-1, self.heads, self.width)).permute(2, 3, 0, 1, 4).unbind()
-
-
-class Block(nn.Module):
-    """x + attention(norm x), then x + feed-forward(norm x)."""
-
-    def __init__(self, config: TransformerXLConfig) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.hidden_size)
-        self.attention = RelativeAttention(config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
-        self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.dropout = Dropout(config.dropout)
-
-    def forward(self, segment: Tensor, memory: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
-        """segment (B, T, C) with memory (B, M, C) → (B, T, C)."""
-        norm = self.attention_norm
-        segment = segment + self.dropout(self.attention(norm(segment), memory.to(segment.dtype), norm, positions, hidden))
-        return segment + self.dropout(self.feed_forward(segment))
-
-    def feed_forward(self, states: Tensor) -> Tensor:
-        """The second half of the block, with its norm, before the residual sum."""
-        return self.outer(functional.gelu(self.inner(self.feed_forward_norm(states))))
-
-
-class TransformerXL(BeatGenerationMixin, PreTrainedModel):
+class TransformerXL(Network, BeatGenerationMixin, PreTrainedModel):
     """The language model. `from_pretrained` and `save_pretrained` work as everywhere in transformers."""
 
     config_class = TransformerXLConfig
@@ -139,12 +38,8 @@ class TransformerXL(BeatGenerationMixin, PreTrainedModel):
     _no_split_modules = ["Block"]  # noqa: RUF012  (transformers' own convention)
 
     def __init__(self, config: TransformerXLConfig) -> None:
-        super().__init__(config)
-        self.embeddings = Embeddings(config)
-        self.dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
-        self.norm = nn.LayerNorm(config.hidden_size)
-        self.head = nn.Linear(config.hidden_size, config.vocab_size)
+        PreTrainedModel.__init__(self, config)
+        self.build(config)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -166,10 +61,6 @@ class TransformerXL(BeatGenerationMixin, PreTrainedModel):
             nn.init.normal_(module.outer.weight, std=self.config.initializer_range * scale)
             nn.init.normal_(module.attention.output.weight, std=self.config.initializer_range * scale)
 
-    def layers(self) -> list[Block]:
-        """The blocks, from the first on."""
-        return [cast("Block", block) for block in self.blocks]
-
     def get_input_embeddings(self) -> nn.Module:
         """The token table, tied to the output."""
         return self.embeddings.token
@@ -178,13 +69,7 @@ class TransformerXL(BeatGenerationMixin, PreTrainedModel):
         """The output layer."""
         return self.head
 
-    def empty_memory(self, batch: int) -> Memory:
-        """A memory before the first token of a piece."""
-        shape = (batch, self.config.memory_length, self.config.hidden_size)
-        states = [torch.zeros(shape, device=self.device, dtype=self.dtype) for _ in self.blocks]
-        return Memory(states, torch.full((batch,), -1, device=self.device))
-
-    def forward(
+    def forward(  # type: ignore[override]  # return_dict, and what transformers wants back
         self,
         input_ids: Tensor,
         beats: Tensor,
@@ -195,72 +80,9 @@ class TransformerXL(BeatGenerationMixin, PreTrainedModel):
         past_key_values: DecodingState | None = None,
         use_cache: bool = False,
     ) -> TransformerXLOutput:
-        """Logits of the next token at every token.
-
-        input_ids (B, T); beats (B, T, 3); memory from the segment before, or None at a beginning.
-        ages (B, T): tokens of the same piece before each token; a token sees no further back, so several pieces may share a row
-        (0 begins a piece, negative marks padding on the left). By default the piece in memory goes on.
-        labels (B, T): the token to predict at each place (already shifted), −100 where none is.
-        past_key_values: for `generate`, which asks for it by `use_cache` and hands it back with one token (B, 1).
-        """
-        if past_key_values is not None:
-            logits = self.step(input_ids[:, 0], beats[:, 0], past_key_values)[:, None]
-            return TransformerXLOutput(logits=logits, past_key_values=past_key_values)
-        B, T = input_ids.shape
-        M = self.config.memory_length
-        memory = memory or self.empty_memory(B)
-        if ages is None:
-            ages = memory.ages[:, None] + 1 + torch.arange(T, device=input_ids.device)
-        hidden = window_mask(ages, M)
-        positions = self._positions(torch.arange(M, -1, -1, device=input_ids.device))
-        states = self.dropout(self.embeddings(input_ids, beats))
-        kept = []
-        for block, remembered in zip(self.layers(), memory.states, strict=True):
-            kept.append(advanced(remembered.to(states.dtype), states))
-            states = block(states, remembered, positions, hidden)
-        logits = self.head(self.norm(states))
-        loss = None
-        if labels is not None:
-            loss = functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
-        memory = Memory(kept, ages[:, -1])
-        state = self.decoding_state(memory) if use_cache else None
-        return TransformerXLOutput(loss=loss, logits=logits, memory=memory, past_key_values=state)
-
-    @torch.no_grad()
-    def decoding_state(self, memory: Memory) -> DecodingState:
-        """Keys and values of a memory, ready for `step`."""
-        M = self.config.memory_length
-        distances = torch.arange(2 * (M + 1), 0, -1, device=self.device) % (M + 1)
-        positions = self._positions(distances)
-        keys, values, relative = [], [], []
-        for block, states in zip(self.layers(), memory.states, strict=True):
-            pair = block.attention.key_value(block.attention_norm(states))
-            B = states.shape[0]
-            key, value = pair.view(B, M, 2, block.attention.heads, block.attention.width).permute(2, 0, 3, 1, 4)
-            empty = key.new_zeros(*key.shape[:2], 1, key.shape[3])
-            keys.append(torch.cat([key, empty], dim=2))
-            values.append(torch.cat([value, empty], dim=2))
-            relative.append(block.attention.relative_keys(positions))
-        return DecodingState(keys, values, relative, memory.ages.clone(), position=M)
-
-    @torch.no_grad()
-    def step(self, ids: Tensor, beats: Tensor, state: DecodingState) -> Tensor:
-        """Logits (B, V) after one more token, ids (B,), beats (B, 3); `state` moves on in place."""
-        size = self.config.memory_length + 1
-        state.ages += 1
-        hidden = None
-        if bool((state.ages < size - 1).any()):
-            distances = (state.position - torch.arange(size, device=ids.device)) % size
-            hidden = distances > state.ages.clamp(min=0)[:, None]
-        states = self.embeddings(ids, beats)
-        for block, keys, values, relative in zip(self.layers(), state.keys, state.values, state.relative, strict=True):
-            states = states + block.attention.step(block.attention_norm(states), keys, values, relative, state.position, hidden)
-            states = states + block.feed_forward(states)
-        state.position += 1
-        return self.head(self.norm(states))
-
-    def _positions(self, distances: Tensor) -> Tensor:
-        return sinusoids(distances, self.config.hidden_size).to(self.dtype)
+        """As `Network.forward`, in the output of transformers; `return_dict` is what `generate` says and always true."""
+        found = Network.forward(self, input_ids, beats, memory, ages, labels, past_key_values, use_cache)
+        return TransformerXLOutput(**vars(found))
 
 
 AutoConfig.register(TransformerXLConfig.model_type, TransformerXLConfig, exist_ok=True)
@@ -269,10 +91,7 @@ AutoModelForCausalLM.register(TransformerXLConfig, TransformerXL, exist_ok=True)
 
 def load_weights(folder: str | Path) -> TransformerXL:
     """The model saved in `folder`, in float32, ready for inference. Raises `InputError` when it is missing or damaged."""
-    folder = Path(folder)
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: no {name} in it, so this is no model folder")
+    folder = require_files(folder)
     logging.disable_progress_bar()
     try:
         model = TransformerXL.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
