@@ -15,7 +15,7 @@ Pieces have a note in the last bar given and in what follows it.
 Beside them, measured against the same true continuations:
     other pieces    the true continuations of five other pieces (drums with drums), averaged
     seed again      the bars given, repeated
-    5-gram          counted over 2,000 training pieces in their own keys, under the mask, the leanings and the settings of the default
+    5-gram          counted over 2,000 training pieces in their own keys, temperature 1, else as the default is drawn
 The last two columns: the mean rank over the distances, among the settings only, and the mean over the distances of this row's
 distance over that of other pieces. An interval is that of the last column's difference from the default's, 95 % of 2,000 draws of pieces.
 `--keep FOLDER` keeps what was made, so that a run cut short, or one with more seeds, goes on.
@@ -195,7 +195,10 @@ def quality(options: argparse.Namespace) -> None:
     def by_ngram(prompts: list[Prompt], numbers: list[int]) -> list[np.ndarray]:
         if not ngrams:
             ngrams.append(NgramModel((corpus.piece(int(index)) for index in training), len(vocabulary), vocabulary.bos))
-        return [continue_by_ngram(p, bars, ngrams[0], vocabulary, n) for p, n in zip(prompts, numbers, strict=True)]
+        return [
+            continue_by_ngram(p, bars, ngrams[0], vocabulary, n, SamplingSettings(temperature=1.0))
+            for p, n in zip(prompts, numbers, strict=True)
+        ]
 
     references["5-gram"] = in_batches("5-gram", by_ngram)
     show(rows, references)

@@ -304,7 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--until-cadence", action="store_true", help="end on the tonic, in the last or the last but one of the bars")
     sub.add_argument("--takes", type=int, default=1, metavar="K", help="different continuations to make at once: OUT-1.mid, OUT-2.mid, …")
     sub.add_argument("--model", metavar="MODEL", help=MODEL_HELP)
-    sub.add_argument("--temperature", type=float, default=1.0, metavar="T", help="below 1 tamer, above 1 wilder")
+    sub.add_argument("--temperature", type=float, default=1.1, metavar="T", help="below 1 tamer, above 1 wilder")
     sub.add_argument(
         "--top-p", type=float, default=0.95, metavar="P", help="keep the likeliest tokens that together reach this probability"
     )

@@ -61,7 +61,7 @@ def continue_takes(
     model: Network | str | Path | None = None,
     tokenizer: RemiTokenizer | None = None,
     constraints: Constraints | Mapping[str, Any] | str | Path | None = None,
-    temperature: float = 1.0,
+    temperature: float = 1.1,
     top_p: float = 0.95,
     top_k: int = 0,
     min_p: float = 0.0,

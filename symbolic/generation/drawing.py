@@ -21,7 +21,7 @@ HOTTEST = 10
 class SamplingSettings:
     """How ids are drawn. Temperatures divide the logits; None for one kind of token is `temperature`."""
 
-    temperature: float = 1.0
+    temperature: float = 1.1
     top_p: float = 0.95
     """In (0, 1]: keep the likeliest ids whose probabilities reach it."""
     top_k: int = 0
