@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, render_to, seed_of, told_sound
+from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, music_output, render_to, seed_of, told_sound
 from symbolic.commands.middle import add_middle
 from symbolic.commands.originality import add_originality, index_for
 from symbolic.errors import InputError, UsageError
@@ -54,13 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
 def continue_command(options: argparse.Namespace) -> Outcome:
     """`symbolic continue`: the seed with N more bars, as MIDI or MusicXML, and on request as sound and picture."""
     from symbolic.files import refuse_existing
-    from symbolic.midi.reading import MUSICXML_SUFFIXES
 
     seed, name = seed_of(options.seed)
-    output = Path(options.output or f"{name}-continued.mid")
-    if output.suffix.lower() not in (".mid", ".midi", *MUSICXML_SUFFIXES):
-        choices = ", ".join((".mid", *MUSICXML_SUFFIXES))
-        raise UsageError(f"-o {output}: a name ending in one of {choices} is wanted; sound and picture are added with --wav and --plot")
+    output = music_output(options.output or f"{name}-continued.mid")
     targets = [output] if options.takes == 1 else [output.with_stem(f"{output.stem}-{k + 1}") for k in range(options.takes)]
     suffixes = [".json", *([".wav"] if options.wav else []), *([".png"] if options.plot else [])]
     for path in targets:

@@ -23,15 +23,20 @@ TOKENIZER = RemiTokenizer(TokenizerSettings(tasks=True))
 QUARTER = 480
 
 
-@pytest.fixture(scope="module")
-def options() -> dict:
+def tiny(tokenizer: RemiTokenizer) -> dict:
     """A tiny network that has learned nothing, so that nothing it writes is right by chance."""
     torch.manual_seed(1)
     config = make_config(
-        vocab_size=len(TOKENIZER.vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        vocab_size=len(tokenizer.vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
         memory_length=32, pad_token_id=None, bos_token_id=None, eos_token_id=None, initializer_range=0.3,
     )  # fmt: skip
-    return {"model": TransformerXL(config).eval(), "tokenizer": TOKENIZER}
+    return {"model": TransformerXL(config).eval(), "tokenizer": tokenizer}
+
+
+@pytest.fixture(scope="module")
+def options() -> dict:
+    """The network, and its tokenizer with tasks."""
+    return tiny(TOKENIZER)
 
 
 def quartet() -> Score:
@@ -217,4 +222,6 @@ def test_other_bad_wishes_are_told(options):
         fill(Score(480), (1, 2), **options)
     plain = RemiTokenizer()
     with pytest.raises(InputError, match="trained to continue only, without tasks"):
+        fill(quartet(), (3, 4), **tiny(plain))
+    with pytest.raises(InputError, match="give the model's own tokenizer"):
         fill(quartet(), (3, 4), model=options["model"], tokenizer=plain)

@@ -6,11 +6,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from symbolic.errors import UsageError
+
 Outcome = tuple[dict[str, Any], list[str]]
 """What --json prints, and the lines for a person."""
 
 SEED_HELP = "a MIDI, MusicXML, ABC or kern file, or the name of a bundled seed (canon)"
 MODEL_HELP = "a bundled model's name, or a folder with a trained one (default: the bundled model)"
+
+
+def music_output(name: str) -> Path:
+    """Where to write music. Raises `UsageError` for a suffix that no music has here."""
+    from symbolic.midi.reading import MUSICXML_SUFFIXES
+
+    output = Path(name)
+    if output.suffix.lower() not in (".mid", ".midi", *MUSICXML_SUFFIXES):
+        choices = ", ".join((".mid", *MUSICXML_SUFFIXES))
+        raise UsageError(f"-o {output}: a name ending in one of {choices} is wanted; sound and picture are added with --wav and --plot")
+    return output
 
 
 def render_to(score: Any, output: Path, force: bool, **options: Any) -> tuple[dict[str, Any], float]:

@@ -5,10 +5,9 @@ import json
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, render_to, seed_of, told_sound
+from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, music_output, render_to, seed_of, told_sound
 from symbolic.errors import UsageError
 
 Verb = Callable[[str, Callable[[argparse.Namespace], Outcome], str], argparse.ArgumentParser]
@@ -81,12 +80,10 @@ def _written(
 ) -> Outcome:
     """Write with `symbolic.generation.middle`'s function `name`, and what was asked for beside the score."""
     from symbolic.files import new_file, refuse_existing
-    from symbolic.midi.reading import MUSICXML_SUFFIXES, write
+    from symbolic.midi.reading import write
 
     seed, short = seed_of(options.seed)
-    output = Path(options.output or f"{short}-{done}.mid")
-    if output.suffix.lower() not in (".mid", ".midi", *MUSICXML_SUFFIXES):
-        raise UsageError(f"-o {output}: a name ending in one of {', '.join(('.mid', *MUSICXML_SUFFIXES))} is wanted")
+    output = music_output(options.output or f"{short}-{done}.mid")
     beside = [output.with_suffix(suffix) for suffix, wanted in ((".json", True), (".wav", options.wav), (".png", options.plot)) if wanted]
     for path in (output, *beside):
         refuse_existing(path, options.force)

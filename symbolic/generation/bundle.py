@@ -46,6 +46,19 @@ def loaded_network(name: str | Path | None = None) -> Network:
     return _loaded(model_folder(name))
 
 
+def given_model(model: "Network | str | Path | None", tokenizer: RemiTokenizer | None) -> tuple[str, Network, RemiTokenizer]:
+    """What is called so, for messages; the network; and its tokenizer. `model` is a loaded one (then `tokenizer` is its own, without
+    one the bundled), a bundled name or a folder. Raises `InputError` when the two do not belong together.
+    """
+    name = DEFAULT_MODEL if model is None else "given" if isinstance(model, Network) else str(model)
+    network = model if isinstance(model, Network) else loaded_network(model)
+    tokenizer = tokenizer or load_tokenizer(None if isinstance(model, Network) else model)
+    if network.config.vocab_size != len(tokenizer.vocabulary):
+        known = f"it knows {network.config.vocab_size} tokens, the tokenizer {len(tokenizer.vocabulary)}"
+        raise InputError(f"model {name}: {known}; give the model's own tokenizer")
+    return name, network, tokenizer
+
+
 def load_tokenizer(name: str | Path | None = None) -> RemiTokenizer:
     """The tokenizer of a bundled model or of a folder."""
     return RemiTokenizer.load(model_folder(name))

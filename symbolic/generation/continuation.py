@@ -15,8 +15,8 @@ import numpy as np
 from symusic.core import NoteTick, ScoreTick, TempoTick, TextMetaTick, TimeSignatureTick
 
 import symbolic
-from symbolic.errors import InputError, UsageError
-from symbolic.generation.bundle import DEFAULT_MODEL, load_tokenizer, loaded_network
+from symbolic.errors import UsageError
+from symbolic.generation.bundle import given_model
 from symbolic.generation.constraints import Constraints, make_constraints
 from symbolic.generation.drawing import SamplingSettings
 from symbolic.generation.length import DEFAULT_BARS, wanted_bars
@@ -97,14 +97,7 @@ def continue_takes(
         temperature, top_p, top_k, min_p, pitch_temperature, rhythm_temperature, velocity_temperature, loop_heat
     )  # fmt: skip
     near, asked = LikenessSettings(likeness, range_margin, max_rest), make_constraints(constraints)
-    name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
-    network = model if isinstance(model, Network) else loaded_network(model)
-    tokenizer = tokenizer or load_tokenizer(None if isinstance(model, Network) else model)
-    if network.config.vocab_size != len(tokenizer.vocabulary):
-        raise InputError(
-            f"model {name}: it knows {network.config.vocab_size} tokens, the tokenizer {len(tokenizer.vocabulary)}; "
-            "give the model's own tokenizer"
-        )
+    name, network, tokenizer = given_model(model, tokenizer)
     prompt = prepare_prompt(read(seed), tokenizer)
     bars = wanted_bars(bars, seconds, prompt, tokenizer.vocabulary, asked)
     found: dict[str, Any] = {"key": key}

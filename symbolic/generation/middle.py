@@ -17,7 +17,7 @@ from symusic.core import NoteTick, ScoreTick, TextMetaTick
 import symbolic
 from symbolic.errors import InputError, UsageError
 from symbolic.generation.answers import BarsMask, PitchesMask, RhythmMask
-from symbolic.generation.bundle import DEFAULT_MODEL, load_tokenizer, loaded_network
+from symbolic.generation.bundle import given_model
 from symbolic.generation.constraints import Constraints, make_constraints
 from symbolic.generation.drawing import SamplingSettings
 from symbolic.generation.likeness import LikenessSettings, compasses
@@ -106,7 +106,7 @@ def accompany(seed: Any, program: int | str, *, melody: bool = False, **options:
     if chosen in {DRUMS if track.is_drum else track.program for track in found.seed.tracks if len(track.notes)}:
         raise UsageError(f"program {program}: the seed has this instrument already; choose another one, or take its part out")
     kind = "melody" if melody else "accompany"
-    given = _every_note(found, writer)
+    given = _heard_notes(found, writer, drums=not melody)
     answers = _in_turns(writer, found, kind, None if melody else chosen, given, constraints)
     return _with_answer(found.seed.copy(), answers, found, 0, writer, {"task": kind, "programs": [chosen]})
 
@@ -164,16 +164,11 @@ def make_writer(
 
     The others are as for `continue_takes`. Raises `InputError` for a model that was trained without tasks.
     """
-    name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
-    network = model if isinstance(model, Network) else loaded_network(model)
-    tokenizer = tokenizer or load_tokenizer(None if isinstance(model, Network) else model)
+    name, network, tokenizer = given_model(model, tokenizer)
     if not len(tokenizer.vocabulary.of_type(TokenType.TASK)):
         raise InputError(
             f"model {name}: trained to continue only, without tasks; tokenize with tasks: true and train with tasks in the settings"
         )
-    if network.config.vocab_size != len(tokenizer.vocabulary):
-        known = f"it knows {network.config.vocab_size} tokens, the tokenizer {len(tokenizer.vocabulary)}"
-        raise InputError(f"model {name}: {known}; give the model's own tokenizer")
     settings = SamplingSettings(temperature=temperature, top_p=top_p)
     near = LikenessSettings(likeness, range_margin)
     writer = Writer(network, tokenizer, name, settings, near, make_constraints(constraints), random_seed, progress)
@@ -247,8 +242,11 @@ def _notes_by_bar(answer: np.ndarray, vocabulary: Any) -> list[list[tuple[int, i
     ]
 
 
-def _every_note(found: SeedBars, writer: Writer) -> np.ndarray:
-    return np.ones(int((writer.tokenizer.vocabulary.types[found.ids] == TokenType.PROGRAM).sum()), dtype=bool)
+def _heard_notes(found: SeedBars, writer: Writer, *, drums: bool) -> np.ndarray:
+    """Which notes of the seed are given, bool (N,): all, or all but drums, as the task was learned."""
+    vocabulary = writer.tokenizer.vocabulary
+    programs = vocabulary.values[found.ids[vocabulary.types[found.ids] == TokenType.PROGRAM]]
+    return (programs != DRUMS) | drums
 
 
 def _recent(bars: np.ndarray, bar: int) -> np.ndarray:

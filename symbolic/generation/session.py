@@ -19,7 +19,7 @@ from symusic.core import NoteTick, ScoreTick
 
 from symbolic.errors import InputError, UsageError
 from symbolic.files import new_file
-from symbolic.generation.bundle import DEFAULT_MODEL, load_tokenizer, loaded_network
+from symbolic.generation.bundle import given_model
 from symbolic.generation.constraints import make_constraints
 from symbolic.generation.continuation import assemble
 from symbolic.generation.drawing import SamplingSettings
@@ -98,9 +98,7 @@ class Session:
 
         The other options are those of `continue_takes`, temperatures and the like as `sampling`.
         """
-        self.model_name = str(model) if isinstance(model, (str, Path)) else DEFAULT_MODEL if model is None else "given"
-        self.network = model if isinstance(model, Network) else loaded_network(model)
-        self.tokenizer = tokenizer or load_tokenizer(None if isinstance(model, Network) else model)
+        self.model_name, self.network, self.tokenizer = given_model(model, tokenizer)
         asked = make_constraints(constraints)
         near = LikenessSettings(likeness, range_margin, max_rest)
         self.settings = SamplingSettings(**sampling)
@@ -136,7 +134,7 @@ class Session:
             raise UsageError(f"bar {number}: {self.bars} bars are written")
         ids = np.array([*self.prompt.ids[-2:].tolist(), *self.row.new], dtype=np.int64)
         start, stop = (self._place(number - 1), self._place(number))
-        decoded = self.tokenizer.decode(self._untransposed(ids[start:stop]))
+        decoded = self.tokenizer.decode(ids[start:stop])
         scale = self.prompt.seed.ticks_per_quarter / decoded.ticks_per_quarter
         first = self.prompt.end + round(self._quarters(ids[:start]) * self.prompt.seed.ticks_per_quarter)
         last = self.prompt.end + round(self._quarters(ids[:stop]) * self.prompt.seed.ticks_per_quarter)
@@ -167,7 +165,7 @@ class Session:
         bar = self.bars if bar is None else bar
         if not 0 <= bar <= self.bars:
             raise UsageError(f"branch from bar {bar}: {self.bars} bars are written")
-        other = self._twin(self.prompt.seed)
+        other = self._twin()
         other.row.new, other.marks = list(self.row.new), list(self.marks)
         other._go_to(bar)
         if random_seed is not None:
@@ -253,9 +251,9 @@ class Session:
         if marks:
             self.row.generator.set_state(torch.frombuffer(bytearray(marks[-1].random), dtype=torch.uint8))
 
-    def _twin(self, seed: ScoreTick) -> "Session":
+    def _twin(self) -> "Session":
         return Session(
-            seed, bars=self.options.bars, model=self.network, tokenizer=self.tokenizer, constraints=self.options.constraints,
+            self.prompt.seed, bars=self.options.bars, model=self.network, tokenizer=self.tokenizer, constraints=self.options.constraints,
             random_seed=self.options.random_seed, **self.options.likeness, **self.options.sampling,
         )  # fmt: skip
 
@@ -273,9 +271,6 @@ class Session:
         vocabulary = self.tokenizer.vocabulary
         meters = ids[vocabulary.numerators[ids] > 0]
         return float((vocabulary.numerators[meters] / vocabulary.denominators[meters]).sum() * 4)
-
-    def _untransposed(self, ids: np.ndarray) -> np.ndarray:
-        return self.tokenizer.vocabulary.transpose_ids(ids, -self.prompt.shift)
 
 
 def _fingerprint(model: Network) -> str:

@@ -35,7 +35,7 @@ ANEW = 256
 
 @dataclass
 class Score:
-    """Sums over pieces: nats and tokens by `TokenType` (12,), notes, and beats (quarter notes of all bars)."""
+    """Sums over pieces: nats and tokens by `TokenType` (17,), notes, and beats (quarter notes of all bars)."""
 
     nats: np.ndarray
     tokens: np.ndarray
