@@ -51,12 +51,15 @@ class Shape:
     memory: int
     batch: int
 
-    def operations(self, *, recurrent: bool) -> float:
-        """Floating-point operations of the matrix products of a step, for a Transformer-XL or for a GPT-2."""
+    def operations(self, *, recurrent: bool, projected: bool) -> float:
+        """Floating-point operations of the matrix products of a step, for a Transformer-XL or for a GPT-2.
+
+        projected: memory is hidden states, whose keys and values are made again in every step.
+        """
         tokens, width = self.batch * self.segment, self.width
         linear = tokens * (4 * width * width + 2 * width * self.inner) * self.layers + tokens * width * self.vocabulary
         if recurrent:
-            linear += self.layers * 2 * width * width * self.batch * self.memory  # keys and values of the memory
+            linear += self.layers * 2 * width * width * self.batch * self.memory * projected
             linear += self.layers * width * width * (self.memory + 1)  # keys of the distances
             attention = 3 * tokens * (self.memory + 1) * width * self.layers  # content, distance, values
         else:
@@ -84,6 +87,10 @@ class Row:
     @property
     def recurrent(self) -> bool:
         return self.build != "gpt2"
+
+    @property
+    def projected(self) -> bool:
+        return not self.build.startswith("symbolic")
 
 
 ROWS = {
@@ -353,7 +360,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"{'':52}{'tokens/s':>10}{'lowest':>9}{'highest':>9}{'ratio':>8}{'of peak':>9}{'MB':>8}")
     for name, row in chosen.items():
         precision = "bf16" if row.precision == "bf16" else "medium" if row.tuned else "fp32"
-        share = shape.operations(recurrent=row.recurrent) / tokens * median[name] / fastest[precision]
+        share = shape.operations(recurrent=row.recurrent, projected=row.projected) / tokens * median[name] / fastest[precision]
         ratio = f"{median[name] / median[REFERENCE]:.2f}" if REFERENCE in median else "–"
         spread = f"{min(rates[name]):9,.0f}{max(rates[name]):9,.0f}"
         print(f"{name:52}{median[name]:10,.0f}{spread}{ratio:>8}{share:9.0%}{memory[name]:8,.0f}")

@@ -118,8 +118,8 @@ def test_memory_carries_no_gradient_and_survives_a_file(tmp_path):
     model = small_model()
     ids, beats = random_input(2, 20)
     memory = model(ids[:, :10], beats[:, :10]).memory
-    assert not any(state.requires_grad for state in memory.states)
-    torch.save({"states": memory.states, "ages": memory.ages}, tmp_path / "memory.pt")
+    assert not any(part.requires_grad for part in (*memory.keys, *memory.values))
+    torch.save(vars(memory), tmp_path / "memory.pt")
     loaded = Memory(**torch.load(tmp_path / "memory.pt", weights_only=True))
     assert torch.equal(model(ids[:, 10:], beats[:, 10:], loaded).logits, model(ids[:, 10:], beats[:, 10:], memory).logits)
 

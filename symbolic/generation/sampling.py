@@ -48,10 +48,7 @@ def prefill(model: Network, vocabulary: Vocabulary, prompts: Sequence[np.ndarray
     different: dict[bytes, int] = {}
     rows = [different.setdefault(prompt.astype(np.int64).tobytes(), len(different)) for prompt in prompts]
     read = [_read(model, vocabulary, np.frombuffer(key, dtype=np.int64)) for key in different]
-    memory = Memory(
-        [torch.cat(states) for states in zip(*(memory.states for _, memory in read), strict=True)],
-        torch.cat([memory.ages for _, memory in read]),
-    )
+    memory = Memory.joined([memory for _, memory in read])
     chosen = torch.tensor(rows)
     return torch.cat([logits for logits, _ in read])[chosen], model.decoding_state(memory).rows(chosen)
 

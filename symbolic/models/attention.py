@@ -19,24 +19,43 @@ BLOCK = 64
 
 
 def relative_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, relative: Tensor, content_bias: Tensor, position_bias: Tensor, hidden: Tensor | None
-) -> Tensor:
+    queries: Tensor,
+    key: Tensor,
+    value: Tensor,
+    past: tuple[Tensor, Tensor],
+    relative: Tensor,
+    content_bias: Tensor,
+    position_bias: Tensor,
+    hidden: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """softmax over the window of (q + u)·k + (q + v)·r, times values, by what is fastest on the device: (H, B, T, D).
 
-    queries: (H, B, T, D), scaled by D^-½ as the biases are; keys, values: of memory and segment, (H, B, M + T, D).
+    queries: (H, B, T, D), scaled by D^-½ as the biases are; key, value: of the segment, the same shape.
+    past: keys and values of memory, (H, B, M, D) each; no gradient goes there.
     relative: (H, M + 1, D), row c for distance M − c; content_bias, position_bias: u and v, (H, D).
     hidden: bool (B, T, M + 1), true where a key may not be seen, or None.
+    Gives besides the result the keys and values of the next memory, like `past`.
     """
+    past = (past[0].to(key.dtype), past[1].to(value.dtype))
     if queries.device.type == "cpu":
-        return WindowAttention.apply(queries, keys, values, relative, content_bias, position_bias, hidden)
-    return fused_attention(queries, keys, values, relative, content_bias, position_bias, hidden)
+        return WindowAttention.apply(queries, key, value, *past, relative, content_bias, position_bias, hidden)
+    return fused_attention(queries, key, value, *past, relative, content_bias, position_bias, hidden)
 
 
 def fused_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, relative: Tensor, content_bias: Tensor, position_bias: Tensor, hidden: Tensor | None
-) -> Tensor:
+    queries: Tensor,
+    key: Tensor,
+    value: Tensor,
+    past_keys: Tensor,
+    past_values: Tensor,
+    relative: Tensor,
+    content_bias: Tensor,
+    position_bias: Tensor,
+    hidden: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """The same by PyTorch's fused attention, block by block, the relative term as its additive mask: for GPUs."""
     T, M = queries.shape[2], relative.shape[1] - 1
+    keys, values = torch.cat([past_keys.detach(), key], dim=2), torch.cat([past_values.detach(), value], dim=2)
     content, position = (queries + bias.to(queries.dtype)[:, None, None] for bias in (content_bias, position_bias))
     scores = torch.einsum("hbtd,hcd->hbtc", position, relative)
     if hidden is not None:
@@ -53,7 +72,7 @@ def fused_attention(
                 content[:, :, start:stop], keys[:, :, window], values[:, :, window], attn_mask=bias, scale=1.0
             )
         )
-    return torch.cat(parts, dim=2)
+    return torch.cat(parts, dim=2), _latest(past_keys, key).detach(), _latest(past_values, value).detach()
 
 
 class WindowAttention(torch.autograd.Function):
@@ -66,21 +85,21 @@ class WindowAttention(torch.autograd.Function):
     def forward(
         ctx: Any,
         queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
+        key: Tensor,
+        value: Tensor,
+        past_keys: Tensor,
+        past_values: Tensor,
         relative: Tensor,
         content_bias: Tensor,
         position_bias: Tensor,
         hidden: Tensor | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """As `relative_attention`."""
         H, B, T, D = queries.shape
         M = relative.shape[1] - 1
-        content, position = _biased(queries, content_bias), _biased(queries, position_bias)
-        position = position.view(H, B, T, D)
+        content, position = _biased(queries, content_bias), _biased(queries, position_bias).view(H, B, T, D)
         bias = None if hidden is None else torch.zeros(hidden.shape, dtype=queries.dtype).masked_fill_(hidden, float("-inf"))
-        columns, rows = keys.transpose(-1, -2).contiguous().flatten(0, 1), values.flatten(0, 1)
-        result = torch.empty_like(queries)
+        result = queries.new_empty(H, B, T, D)
         flat_result, blocks = result.flatten(0, 1), []
         scores = queries.new_empty(0)
         for start in range(0, T, BLOCK):
@@ -93,44 +112,58 @@ class WindowAttention(torch.autograd.Function):
                 band.copy_(places)
             else:
                 torch.add(places, bias[:, start:stop], out=band)
-            scores.baddbmm_(content[:, start:stop], columns[:, :, start : stop + M])
+            scores.baddbmm_(content[:, start:stop], _window(past_keys, key, start, stop).transpose(1, 2))
             blocks.append(torch.softmax(scores, dim=-1))
-            torch.bmm(blocks[-1], rows[:, start : stop + M], out=flat_result[:, start:stop])
-        ctx.save_for_backward(queries, keys, values, relative, content_bias, position_bias, *blocks)
-        return result
+            torch.bmm(blocks[-1], _window(past_values, value, start, stop), out=flat_result[:, start:stop])
+        ctx.save_for_backward(queries, key, value, past_keys, past_values, relative, content_bias, position_bias, *blocks)
+        keys, values = _latest(past_keys, key), _latest(past_values, value)
+        ctx.mark_non_differentiable(keys, values)
+        return result, keys, values
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The formula's derivative, block by block."""
-        queries, keys, values, relative, content_bias, position_bias, *blocks = ctx.saved_tensors
+        queries, key, value, past_keys, past_values, relative, content_bias, position_bias, *blocks = ctx.saved_tensors
         H, B, T, D = queries.shape
         M = relative.shape[1] - 1
         outer = gradients[0].contiguous().flatten(0, 1)
         content, position = _biased(queries, content_bias), _biased(queries, position_bias)
-        rows, columns = keys.flatten(0, 1), values.transpose(-1, -2).contiguous().flatten(0, 1)
-        d_content, d_keys, d_values = torch.empty_like(content), torch.zeros_like(rows), torch.zeros_like(rows)
+        d_content, d_key, d_value = torch.empty_like(content), torch.zeros_like(content), torch.zeros_like(content)
         d_band = queries.new_empty(H * B, T, M + 1)
         for block, start in zip(blocks, range(0, T, BLOCK), strict=True):
             stop = min(start + BLOCK, T)
-            window = slice(start, stop + M)
-            d_values[:, window].baddbmm_(block.transpose(1, 2), outer[:, start:stop])
-            d_block = torch.bmm(outer[:, start:stop], columns[:, :, window])
+            present = max(M - start, 0)  # the block's first column that is a key of the segment
+            part = slice(max(start - M, 0), stop)
+            d_value[:, part].baddbmm_(block[:, :, present:].transpose(1, 2), outer[:, start:stop])
+            d_block = torch.bmm(outer[:, start:stop], _window(past_values, value, start, stop).transpose(1, 2))
             d_scores = torch._softmax_backward_data(d_block, block, -1, block.dtype)
-            torch.bmm(d_scores, rows[:, window], out=d_content[:, start:stop])
-            d_keys[:, window].baddbmm_(d_scores.transpose(1, 2), content[:, start:stop])
+            torch.bmm(d_scores, _window(past_keys, key, start, stop), out=d_content[:, start:stop])
+            d_key[:, part].baddbmm_(d_scores[:, :, present:].transpose(1, 2), content[:, start:stop])
             d_band[:, start:stop] = _band_of(d_scores)
         flat = d_band.view(H, B * T, M + 1)
         d_position = torch.bmm(flat, relative)
         d_relative = torch.bmm(flat.transpose(1, 2), position.view(H, B * T, D))
         d_content = d_content.view(H, B * T, D)
         d_biases = [part.sum(1, dtype=torch.float32 if part.dtype == torch.bfloat16 else None) for part in (d_content, d_position)]
-        d_queries = d_content.add_(d_position).view(H, B, T, D)
-        return d_queries, d_keys.view_as(keys), d_values.view_as(values), d_relative, d_biases[0], d_biases[1], None
+        d_queries, d_key, d_value = (part.view(H, B, T, D) for part in (d_content.add_(d_position), d_key, d_value))
+        return d_queries, d_key, d_value, None, None, d_relative, d_biases[0], d_biases[1], None
 
 
 def _biased(queries: Tensor, bias: Tensor) -> Tensor:
     """(H, B, T, D) and (H, D) → (H B, T, D)."""
-    return (queries + bias.to(queries.dtype)[:, None, None]).flatten(0, 1)
+    return torch.add(queries, bias.to(queries.dtype)[:, None, None], out=queries.new_empty(queries.shape)).flatten(0, 1)
+
+
+def _window(past: Tensor, new: Tensor, start: int, stop: int) -> Tensor:
+    """What queries `start` to `stop` may see of (H, B, M, D) and (H, B, T, D), contiguous: (H B, M + stop − start, D)."""
+    M = past.shape[2]
+    return torch.cat([past[:, :, start:], new[:, :, max(start - M, 0) : stop]], dim=2).flatten(0, 1)
+
+
+def _latest(past: Tensor, new: Tensor) -> Tensor:
+    """The last M of (H, B, M, D) and (H, B, T, D)."""
+    M, T = past.shape[2], new.shape[2]
+    return torch.cat([past[:, :, T:], new[:, :, max(T - M, 0) :]], dim=2)
 
 
 def _band_of(scores: Tensor) -> Tensor:

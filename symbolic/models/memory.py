@@ -1,8 +1,9 @@
 """What a model remembers between calls: of training and scoring, and of generation.
 
-Shapes: B batch, M memory length, C hidden width, H heads, D width of a head.
+Shapes: B batch, M memory length, H heads, D width of a head.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,17 +12,25 @@ from torch import Tensor
 
 @dataclass
 class Memory:
-    """Hidden states entering each layer at the last M tokens, without gradient, and how old the piece is.
+    """Keys and values of the last M tokens at each layer, without gradient, and how old the piece is.
 
-    states: one (B, M, C) for each layer; ages: (B,) tokens of the piece seen so far, less one (−1 before the first).
+    keys, values: one (H, B, M, D) for each layer; ages: (B,) tokens of the piece seen so far, less one (−1 before the first).
     """
 
-    states: list[Tensor]
+    keys: list[Tensor]
+    values: list[Tensor]
     ages: Tensor
 
     def rows(self, index: Tensor) -> "Memory":
         """The memory of chosen rows: a branch into several takes, or a new order of the batch."""
-        return Memory([state[index] for state in self.states], self.ages[index])
+        return Memory([keys[:, index] for keys in self.keys], [values[:, index] for values in self.values], self.ages[index])
+
+    @staticmethod
+    def joined(parts: "Sequence[Memory]") -> "Memory":
+        """Several memories as the rows of one."""
+        keys = [torch.cat(rows, dim=1) for rows in zip(*(part.keys for part in parts), strict=True)]
+        values = [torch.cat(rows, dim=1) for rows in zip(*(part.values for part in parts), strict=True)]
+        return Memory(keys, values, torch.cat([part.ages for part in parts]))
 
 
 @dataclass
@@ -41,10 +50,3 @@ class DecodingState:
     def rows(self, index: Tensor) -> "DecodingState":
         """The state of chosen rows, copied."""
         return DecodingState([k[index] for k in self.keys], [v[index] for v in self.values], self.relative, self.ages[index], self.position)
-
-
-def advanced(states: Tensor, segment: Tensor) -> Tensor:
-    """The last M of memory and segment, without gradient: (B, M, C), (B, T, C) → (B, M, C)."""
-    M, T = states.shape[1], segment.shape[1]
-    kept = segment[:, T - M :] if T >= M else torch.cat([states[:, T:], segment], dim=1)
-    return kept.detach()

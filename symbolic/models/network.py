@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from symbolic.models.attention import relative_attention, sinusoids, window_mask
 from symbolic.models.dropout import Dropout
-from symbolic.models.memory import DecodingState, Memory, advanced
+from symbolic.models.memory import DecodingState, Memory
+from symbolic.models.recomputing import gelu_linear, normed_linear
 
 
 @dataclass
@@ -58,24 +59,22 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.zeros(self.heads, self.width))
         self.position_bias = nn.Parameter(torch.zeros(self.heads, self.width))
 
-    def forward(self, segment: Tensor, memory: Tensor, norm: nn.LayerNorm, positions: Tensor, hidden: Tensor | None) -> Tensor:
-        """segment (B, T, C) attends to memory (B, M, C) and itself; positions (M + 1, C), row c for distance M − c.
+    def forward(
+        self, segment: Tensor, past: tuple[Tensor, Tensor], norm: nn.LayerNorm, positions: Tensor, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """segment (B, T, C), before `norm`, attends to itself and to keys and values of memory, (H, B, M, D) each.
 
-        segment has passed `norm`, memory has not. What memory is without the gain and bias of `norm` is constant, so these are
-        moved into the projection, and no gradient is computed for memory.
+        positions (M + 1, C), row c for distance M − c. Gives besides the result the keys and values of the next memory.
         """
         B, T, C = segment.shape
         scale = self.width**-0.5
-        weight = self.key_value.weight
-        past = functional.linear(functional.layer_norm(memory, (C,), eps=norm.eps), weight * norm.weight, (weight * norm.bias).sum(1))
-        present = functional.linear(segment, torch.cat([self.query.weight * scale, weight]))
-        queries, *pair = self._heads(present)
-        keys, values = (torch.cat(parts, dim=2) for parts in zip(self._heads(past), pair, strict=True))
+        present = normed_linear(segment, norm, (self.query.weight * scale, self.key_value.weight))
+        queries, key, value = present.unflatten(-1, (3, self.heads, self.width)).permute(2, 3, 0, 1, 4).unbind()  # (H, B, T, D)
         relative = self.relative_keys(positions).to(queries.dtype)
-        attended = relative_attention(
-            queries.contiguous(), keys, values, relative, self.content_bias * scale, self.position_bias * scale, hidden
+        attended, keys, values = relative_attention(
+            queries, key, value, past, relative, self.content_bias * scale, self.position_bias * scale, hidden
         )
-        return self.output(attended.permute(1, 2, 0, 3).reshape(B, T, C))
+        return self.output(attended.permute(1, 2, 0, 3).reshape(B, T, C)), keys, values
 
     def relative_keys(self, positions: Tensor) -> Tensor:
         """(n, C) → (H, n, D)."""
@@ -96,10 +95,6 @@ class RelativeAttention(nn.Module):
             scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
         return self.output((torch.softmax(scores, dim=-1) @ values).reshape(B, C))
 
-    def _heads(self, states: Tensor) -> tuple[Tensor, ...]:
-        """(B, T, n C) → n of (H, B, T, D), heads first, so that every product is a plain batched one."""
-        return states.unflatten(-1, (-1, self.heads, self.width)).permute(2, 3, 0, 1, 4).unbind()
-
 
 class Block(nn.Module):
     """x + attention(norm x), then x + feed-forward(norm x)."""
@@ -113,15 +108,17 @@ class Block(nn.Module):
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, segment: Tensor, memory: Tensor, positions: Tensor, hidden: Tensor | None) -> Tensor:
-        """segment (B, T, C) with memory (B, M, C) → (B, T, C)."""
-        norm = self.attention_norm
-        segment = segment + self.dropout(self.attention(norm(segment), memory.to(segment.dtype), norm, positions, hidden))
-        return segment + self.dropout(self.feed_forward(segment))
+    def forward(
+        self, segment: Tensor, past: tuple[Tensor, Tensor], positions: Tensor, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """segment (B, T, C) with the keys and values of memory, (H, B, M, D) each → (B, T, C), and those of the next memory."""
+        attended, keys, values = self.attention(segment, past, self.attention_norm, positions, hidden)
+        segment = segment + self.dropout(attended)
+        return segment + self.dropout(self.feed_forward(segment)), keys, values
 
     def feed_forward(self, states: Tensor) -> Tensor:
         """The second half of the block, with its norm, before the residual sum."""
-        return self.outer(functional.gelu(self.inner(self.feed_forward_norm(states))))
+        return gelu_linear(normed_linear(states, self.feed_forward_norm, [self.inner.weight], self.inner.bias), self.outer)
 
 
 class Network(nn.Module):
@@ -156,9 +153,9 @@ class Network(nn.Module):
 
     def empty_memory(self, batch: int) -> Memory:
         """A memory before the first token of a piece."""
-        shape = (batch, self.config.memory_length, self.config.hidden_size)
-        states = [torch.zeros(shape, device=self.device, dtype=self.dtype) for _ in self.blocks]
-        return Memory(states, torch.full((batch,), -1, device=self.device))
+        heads, width = self.config.num_attention_heads, self.config.hidden_size
+        empty = torch.zeros(heads, batch, self.config.memory_length, width // heads, device=self.device, dtype=self.dtype)
+        return Memory([empty] * len(self.blocks), [empty] * len(self.blocks), torch.full((batch,), -1, device=self.device))
 
     def forward(
         self,
@@ -189,17 +186,17 @@ class Network(nn.Module):
         hidden = window_mask(ages, M)
         positions = self._positions(torch.arange(M, -1, -1, device=input_ids.device))
         states = self.dropout(self.embeddings(input_ids, beats))
-        kept = []
-        for block, remembered in zip(self.layers(), memory.states, strict=True):
-            kept.append(advanced(remembered.to(states.dtype), states))
-            states = block(states, remembered, positions, hidden)
+        kept = Memory([], [], ages[:, -1])
+        for block, *past in zip(self.layers(), memory.keys, memory.values, strict=True):
+            states, keys, values = block(states, past, positions, hidden)
+            kept.keys.append(keys)
+            kept.values.append(values)
         logits = self.head(self.norm(states))
         loss = None
         if labels is not None:
             loss = functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
-        memory = Memory(kept, ages[:, -1])
-        state = self.decoding_state(memory) if use_cache else None
-        return NetworkOutput(loss=loss, logits=logits, memory=memory, past_key_values=state)
+        state = self.decoding_state(kept) if use_cache else None
+        return NetworkOutput(loss=loss, logits=logits, memory=kept, past_key_values=state)
 
     @torch.no_grad()
     def decoding_state(self, memory: Memory) -> DecodingState:
@@ -207,15 +204,8 @@ class Network(nn.Module):
         M = self.config.memory_length
         distances = torch.arange(2 * (M + 1), 0, -1, device=self.device) % (M + 1)
         positions = self._positions(distances)
-        keys, values, relative = [], [], []
-        for block, states in zip(self.layers(), memory.states, strict=True):
-            pair = block.attention.key_value(block.attention_norm(states))
-            B = states.shape[0]
-            key, value = pair.view(B, M, 2, block.attention.heads, block.attention.width).permute(2, 0, 3, 1, 4)
-            empty = key.new_zeros(*key.shape[:2], 1, key.shape[3])
-            keys.append(torch.cat([key, empty], dim=2))
-            values.append(torch.cat([value, empty], dim=2))
-            relative.append(block.attention.relative_keys(positions))
+        keys, values = ([functional.pad(part.transpose(0, 1), (0, 0, 0, 1)) for part in parts] for parts in (memory.keys, memory.values))
+        relative = [block.attention.relative_keys(positions) for block in self.layers()]
         return DecodingState(keys, values, relative, memory.ages.clone(), position=M)
 
     @torch.no_grad()

@@ -72,7 +72,7 @@ def training_state(
     if torch.cuda.is_available():
         state["random_cuda"] = torch.cuda.get_rng_state()
     if memory is not None:
-        state["memory"] = {"states": memory.states, "ages": memory.ages}
+        state["memory"] = {"keys": memory.keys, "values": memory.values, "ages": memory.ages}
     return state
 
 
@@ -96,5 +96,6 @@ def load_training_state(folder: Path, rank: int, device: torch.device) -> dict[s
         torch.cuda.set_rng_state(state["random_cuda"])
     if "memory" in state:
         memory = state["memory"]
-        state["memory"] = {"states": [part.to(device) for part in memory["states"]], "ages": memory["ages"].to(device)}
+        state["memory"] = {name: [part.to(device) for part in memory[name]] for name in ("keys", "values")}
+        state["memory"]["ages"] = memory["ages"].to(device)
     return state
