@@ -1,17 +1,20 @@
 """What knowing the rest is worth: nats per note of what is asked for, with what is given and without it, on held-out pieces.
 
-    python benchmarks/infilling.py DATASET MODEL [--split test] [--pieces 100]
+    python benchmarks/infilling.py DATASET MODEL [--split test] [--pieces 100] [--write]
 
 For each task of `tokenizers/tasks.py` as many pieces as have what it needs, up to --pieces, each rearranged with choices drawn from a
 fixed seed. Given: nats of the tokens behind each Answer, over their notes. Alone: the same notes from what stands before them only: for
 a gap the true bars as a continuation of the bars before, for the other tasks the asked notes as a piece of their own. Kneser-Ney: a
 5-gram of training pieces, on the streams of *alone*. 95 % intervals of the difference are from 2,000 draws of pieces.
+
+With --write the table of `middle_writing.py` instead: what the functions of `generation/middle.py` really write in as many pieces.
 """
 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import middle_writing
 import ngram
 import numpy as np
 
@@ -83,9 +86,14 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--pieces", type=int, default=100)
     parser.add_argument("--ngram-pieces", type=int, default=2000, help="training pieces the 5-gram counts, 0 for none")
+    parser.add_argument("--write", action="store_true", help="write, and count what is kept, instead")
     options = parser.parse_args()
     corpus = Corpus(options.dataset)
     network, tokenizer, _ = opened(options.model)
+    corpus.require_tokenizer(tokenizer, options.model)
+    if options.write:
+        middle_writing.write_all(corpus, options.split, options.pieces, {"model": network, "tokenizer": tokenizer})
+        return
     vocabulary = tokenizer.vocabulary
     counted = None
     if options.ngram_pieces:
