@@ -1,7 +1,7 @@
 """How fast a training step is, beside other implementations, all in turn in one run.
 
     python benchmarks/training.py                                    shape S, two threads
-    python benchmarks/training.py --shape L --threads 1 --rounds 5
+    python benchmarks/training.py --shape L --only "4.35 defaults" gpt-2 symbolic        (all rows at once need 24 GB)
     python benchmarks/training.py --device cuda --shape 100M         on a GPU
 
 A step is forward, backward, clipping of the gradient and AdamW (fused, for everyone) on random ids; its memory goes on to the next
@@ -320,9 +320,10 @@ class Worker:
 
 def compare(arguments: argparse.Namespace, folder: Path) -> None:
     """Run all rows and print the table."""
-    chosen = {name: row for name, row in ROWS.items() if all(word.lower() in name.lower() for word in arguments.only.split())}
+    phrases = [phrase.lower().split() for phrase in arguments.only]
+    chosen = {name: row for name, row in ROWS.items() if any(all(word in name.lower() for word in phrase) for phrase in phrases)}
     if not chosen:
-        raise SystemExit(f"--only {arguments.only!r} fits no row; rows are: {'; '.join(ROWS)}")
+        raise SystemExit(f"--only {' '.join(arguments.only)!r} fits no row; rows are: {'; '.join(ROWS)}")
     here = Path(sys.executable)
     there = peers_python(folder) if any(row.old for row in chosen.values()) else here
     shape, tokens = SHAPES[arguments.shape], SHAPES[arguments.shape].batch * SHAPES[arguments.shape].segment
@@ -390,7 +391,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="steps of a round")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the first round")
-    parser.add_argument("--only", default="", help="words that a row's name must have")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows whose names have all words of one of these: 'gpt-2 bf16' symbolic")
     parser.add_argument("--environment", type=Path, help="folder for the environment of the peers, kept for the next run")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
