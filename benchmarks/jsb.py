@@ -1,7 +1,7 @@
 """Note-wise prediction of Bach's chorales on a 16th grid: the table that published models of polyphonic music share.
 
     python benchmarks/jsb.py Jsb16thSeparated.json --run RUN --random-seed 0     train, resuming what RUN holds, and score on validation
-    python benchmarks/jsb.py Jsb16thSeparated.json --run RUN --test              read the test split once, with the weights chosen
+    python benchmarks/jsb.py Jsb16thSeparated.json --run RUN --splits valid test      read the test split once, with the weights chosen
 
 Protocol: the published split; every 16th is four tokens S A T B, silence is a symbol; every token is scored, the first step
 included; nats per token, weighted by tokens. Only training pieces are transposed, to the keys of the octave that fit the 46 pitches.
@@ -121,18 +121,37 @@ def make_model(recipe: Recipe) -> TransformerXL:
 
 
 @torch.no_grad()
-def score(model: TransformerXL, pieces: list[np.ndarray], recipe: Recipe, batch: int = 16) -> dict[str, float]:
-    """Nats per token in float32: all, of tokens equal to their voice's last one (held), and of the others (changed)."""
+def nats_of(model: TransformerXL, pieces: list[np.ndarray], recipe: Recipe, batch: int = 16) -> list[np.ndarray]:
+    """Nats of every token of every piece, float64 (length,)."""
     model.eval()
-    nats, held = [], []
+    nats = []
     for first in range(0, len(pieces), batch):
         chosen = pieces[first : first + batch]
         inputs, labels, beats = batch_of(chosen, recipe.beats)
         logits = model(inputs, beats).logits.float()
         values = functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=NO_LABEL, reduction="none").numpy()
-        for row, piece in enumerate(chosen):
-            nats.append(values[row, : len(piece)].astype(np.float64))
-            held.append(np.r_[np.zeros(VOICES, dtype=bool), piece[VOICES:] == piece[:-VOICES]])
+        nats += [values[row, : len(piece)].astype(np.float64) for row, piece in enumerate(chosen)]
+    return nats
+
+
+def nats_over_keys(model: TransformerXL, pieces: list[np.ndarray], recipe: Recipe) -> list[np.ndarray]:
+    """The same under the mean of the probabilities in the keys from −5 to +6, all equal, each as long as the pitches until then fit it."""
+    total = [np.zeros(len(piece)) for piece in pieces]
+    alive = [np.zeros(len(piece)) for piece in pieces]
+    for shift in range(-5, 7):
+        moved = [transposed(piece, shift) for piece in pieces]
+        fits = [(piece == SILENCE) | ((other >= 0) & (other < SILENCE)) for piece, other in zip(pieces, moved, strict=True)]
+        inside = [np.where(fit, other, SILENCE) for fit, other in zip(fits, moved, strict=True)]
+        for place, nats in enumerate(nats_of(model, inside, recipe)):
+            until_then = np.r_[True, np.logical_and.accumulate(fits[place])[:-1]]
+            total[place] += np.where(until_then & fits[place], np.exp(-nats), 0.0)
+            alive[place] += until_then
+    return [-np.log(one / count) for one, count in zip(total, alive, strict=True)]
+
+
+def score(nats: list[np.ndarray], pieces: list[np.ndarray]) -> dict[str, float]:
+    """Nats per token: all, of tokens equal to their voice's last one (held), and of the others (changed)."""
+    held = [np.r_[np.zeros(VOICES, dtype=bool), piece[VOICES:] == piece[:-VOICES]] for piece in pieces]
     all_nats, is_held = np.concatenate(nats), np.concatenate(held)
     return {
         "nats_per_token": float(all_nats.mean()),
@@ -201,7 +220,7 @@ class Run:
             if self.epoch % 2 == 0 or self.epoch == self.recipe.epochs:
                 trained = {name: value.detach().clone() for name, value in self.model.named_parameters()}
                 self.model.load_state_dict(self.average, strict=False)
-                figures = score(self.model, self.pieces["valid"], self.recipe)
+                figures = score(nats_of(self.model, self.pieces["valid"], self.recipe), self.pieces["valid"])
                 if figures["nats_per_token"] < self.best:
                     self.best = figures["nats_per_token"]
                     save_file({n: v.contiguous() for n, v in self.average.items()}, str(self.folder / "best.safetensors"))
@@ -245,20 +264,22 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--random-seed", type=int, default=0)
-    parser.add_argument("--test", action="store_true", help="score the chosen weights on validation and test, and train nothing")
+    parser.add_argument("--splits", nargs="+", choices=["valid", "test"], help="score the chosen weights in float32, and train nothing")
     for name, value in asdict(Recipe()).items():
         kind = (lambda text: text == "true") if isinstance(value, bool) else type(value)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
     options = parser.parse_args()
     pieces = read_pieces(options.data)
-    torch.set_float32_matmul_precision("medium")
-    if options.test:
+    torch.set_float32_matmul_precision("highest" if options.splits else "medium")
+    if options.splits:
         stored = json.loads((options.run / "recipe.json").read_text())
         stored.pop("random_seed")
         recipe = Recipe(**stored)
         model = make_model(recipe)
         model.load_state_dict(load_file(str(options.run / "best.safetensors")), strict=False)
-        print(json.dumps({split: score(model, pieces[split], recipe) for split in ("valid", "test")}, indent=2))
+        for split in options.splits:
+            for keys, how in (("own key", nats_of), ("mean of keys", nats_over_keys)):
+                print(json.dumps({"split": split, "keys": keys} | score(how(model, pieces[split], recipe), pieces[split])), flush=True)
         return
     recipe = Recipe(**{name: getattr(options, name) for name in asdict(Recipe())})
     Run(pieces, options.run, recipe, options.random_seed).go()

@@ -20,6 +20,8 @@ from jsb import (
     epoch_batches,
     fitting_shifts,
     make_model,
+    nats_of,
+    nats_over_keys,
     score,
     transposed,
 )
@@ -91,7 +93,7 @@ def test_score_is_the_mean_over_tokens_of_pieces_scored_alone():
     torch.manual_seed(0)
     model = make_model(SMALL)
     pieces = _pieces(5, np.random.default_rng(2))
-    together = score(model, pieces, SMALL, batch=5)
+    together = score(nats_of(model, pieces, SMALL, batch=5), pieces)
     alone = []
     for piece in pieces:
         inputs, labels, beats = batch_of([piece], with_beats=True)
@@ -118,3 +120,19 @@ def test_the_future_is_not_seen():
         with torch.no_grad():
             outputs.append(model(inputs, beats).logits[0, : half + 1])
     assert torch.equal(outputs[0], outputs[1])
+
+
+def test_the_mean_of_keys_is_that_of_the_keys_that_fit_until_then():
+    """Where all keys fit, the mean of twelve probabilities; a pitch that leaves some out is told by those it fits, as are later ones."""
+    torch.manual_seed(0)
+    model = make_model(SMALL)
+    piece = np.random.default_rng(4).integers(10, 35, 24)
+    plain = np.mean([np.exp(-nats_of(model, [piece + shift], SMALL)[0]) for shift in range(-5, 7)], axis=0)
+    np.testing.assert_allclose(nats_over_keys(model, [piece], SMALL)[0], -np.log(plain), rtol=1e-5)
+    high = piece.copy()
+    high[12] = SILENCE - 1  # the highest pitch: only the keys from −5 to 0 hold it
+    mixed = nats_over_keys(model, [piece, high], SMALL)[1]
+    np.testing.assert_allclose(mixed[:12], -np.log(plain[:12]), rtol=1e-5)
+    fitting = np.array([np.exp(-nats_of(model, [high + shift], SMALL)[0]) for shift in range(-5, 1)])
+    np.testing.assert_allclose(mixed[12], -np.log(fitting[:, 12].sum() / 12), rtol=1e-5)
+    np.testing.assert_allclose(mixed[13:], -np.log(fitting[:, 13:].mean(axis=0)), rtol=1e-5)
