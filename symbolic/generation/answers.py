@@ -80,7 +80,8 @@ class ScriptMask:
 class RhythmMask(ScriptMask):
     """New pitches for given notes: every token is that of the script, but pitches are free within each program's compass.
 
-    Pitches of one onset and program ascend, and leave room for those that follow. Unpitched programs keep theirs.
+    Pitches of one onset and program ascend, and leave room for those that follow; one that still sounds is struck again only where
+    no other is left. Unpitched programs keep theirs.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class RhythmMask(ScriptMask):
         """`script` is the answer as the seed has it, from behind its first TimeSig; `fixed` are programs that keep their pitches."""
         super().__init__(automaton, leanings, compasses)
         self.script, self.place, self._fixed = script.tolist(), 0, set(fixed)
+        self._sounding: dict[int, dict[int, int]] = {}  # by program, until when each pitch sounds
         types, values = self.vocabulary.types[script], self.vocabulary.values[script]
         self._ahead: dict[int, int] = {}  # at each pitch: how many notes of the same onset and program follow
         for place in np.flatnonzero(types == PITCH)[::-1].tolist():
@@ -108,17 +110,24 @@ class RhythmMask(ScriptMask):
         ahead, first = self._ahead[self.place], self.automaton.first_pitch[False]
         low = max(low, self.state.pitch + 1)
         high = max(min(high, 127) - ahead, low)
-        return self._only(range(first + low, first + min(high, 127 - ahead) + 1))
+        every = range(low, min(high, 127 - ahead) + 1)
+        ends, now = self._sounding.get(self.state.program, {}), self.state.time
+        silent = [pitch for pitch in every if ends.get(pitch, 0) <= now]
+        return self._only([first + pitch for pitch in silent or every])
 
     def follow(self, id_: int) -> None:
         """Move past token `id_`."""
         super().follow(id_)
         self.place += 1
+        state = self.state
+        if state.last is DURATION:
+            ends = self._sounding.setdefault(state.program, {})
+            ends[state.pitch] = max(ends.get(state.pitch, 0), state.time + state.duration * state.step)
 
     def read(self, prompt: np.ndarray) -> None:
         """Follow a prompt, which ends with the first bar of the answer opened."""
         super().read(prompt)
-        self.place = 0
+        self.place, self._sounding = 0, {}
 
     def ends(self, id_: int) -> bool:
         """Whether `id_` closes the last bar."""

@@ -21,7 +21,7 @@ from symbolic.generation.bundle import given_model
 from symbolic.generation.constraints import Constraints, make_constraints
 from symbolic.generation.drawing import SamplingSettings
 from symbolic.generation.likeness import LikenessSettings, compasses
-from symbolic.generation.parts import add_notes
+from symbolic.generation.placing import place_notes
 from symbolic.generation.prompt import PROMPT_TOKENS, Prompt
 from symbolic.generation.rules import Ending, Rules, make_rules
 from symbolic.generation.sampling import sample
@@ -90,7 +90,7 @@ def fill(seed: Any, bars: tuple[int, int], **options: Any) -> ScoreTick:
     rules = writer.rules(found, prompt, meters, writer.constraints, writer.likeness)
     answer = writer.write(prompt, BarsMask(writer.automaton, rules, meters.tolist(), rests=False), 0)
     start, stop = int(found.lines[first]), int(found.lines[last])
-    longer = _without(found.seed, lambda time, _: start <= time < stop)
+    longer = _without(found.seed, lambda track, place, note: start <= note.time < stop)
     return _with_answer(longer, answer, found, first, writer, {"task": "fill", "bars": f"{bars[0]}-{bars[1]}"})
 
 
@@ -141,10 +141,11 @@ def vary(seed: Any, keep: str, bars: tuple[int, int] | None = None, **options: A
     bars = bars or (1, found.count)
     first, last = found.span(bars)
     answers = [answer for answer, _ in _variations(writer, found, "rhythm" if keep == "rhythm" else "pitches", first, last)]
-    start, stop = int(found.lines[first]), int(found.lines[last])
-    longer = _without(found.seed, lambda time, drums: start <= time < stop and not drums)
+    old = found.notes(first, last, writer.tokenizer.vocabulary)
+    goes = {place for places in old.values() for place in places}
+    longer = _without(found.seed, lambda track, place, _: (track, place) in goes)
     told = {"task": "vary", "keep": keep, "bars": f"{bars[0]}-{bars[1]}"}
-    return _with_answer(longer, np.concatenate(answers), found, first, writer, told)
+    return _with_answer(longer, np.concatenate(answers), found, first, writer, told, old)
 
 
 def make_writer(
@@ -264,30 +265,48 @@ def _recent_turns(history: Sequence[np.ndarray], coming: int) -> list[np.ndarray
     return [history[0], *history[first:]]
 
 
-def _without(score: ScoreTick, goes: Callable[[int, bool], bool]) -> ScoreTick:
-    """A copy without the notes for whose onset and kind of track `goes` says so; noises stay."""
+def _without(score: ScoreTick, goes: Callable[[int, int, NoteTick], bool]) -> ScoreTick:
+    """A copy without the notes for whose track, place in it, and self `goes` says so."""
     shorter = score.copy()
-    for track in shorter.tracks:
-        fixed = track.is_drum or track.program in UNPITCHED_PROGRAMS
-        track.notes = type(track.notes)([note for note in track.notes if not goes(note.time, fixed)])
+    for number, track in enumerate(shorter.tracks):
+        track.notes = type(track.notes)([note for place, note in enumerate(track.notes) if not goes(number, place, note)])
     return shorter
 
 
-def _with_answer(score: ScoreTick, answer: np.ndarray, found: SeedBars, first: int, writer: Writer, told: dict[str, Any]) -> ScoreTick:
-    """The score with the notes of an answer that begins with the stream's bar `first`, and where it came from as a marker."""
+def _with_answer(
+    score: ScoreTick,
+    answer: np.ndarray,
+    found: SeedBars,
+    first: int,
+    writer: Writer,
+    told: dict[str, Any],
+    old: dict[int, list[tuple[int, int]]] | None = None,
+) -> ScoreTick:
+    """The score with the notes of an answer that begins with the stream's bar `first`, and where it came from as a marker.
+
+    Of a variation, `old` are the tracks and places of the notes whose place the new ones take, by program, in the answer's order:
+    a new note stands on the track of its old one, and where the rhythm is kept it has its very ticks.
+    """
     new = writer.tokenizer.decode(answer)
     scale, start = score.ticks_per_quarter / new.ticks_per_quarter, int(found.lines[first])
-    notes: dict[int, list[NoteTick]] = {}
+    by_program: dict[int, list[NoteTick]] = {}
     for track in new.tracks:
-        if told.get("task") == "vary" and (track.is_drum or track.program in UNPITCHED_PROGRAMS):
-            continue
-        notes.setdefault(DRUMS if track.is_drum else track.program, []).extend(
+        by_program.setdefault(DRUMS if track.is_drum else track.program, []).extend(
             NoteTick(start + round(n.time * scale), max(1, round(n.end * scale) - round(n.time * scale)), n.pitch, n.velocity)
             for n in track.notes
         )
-    add_notes(score, notes)
-    for track in score.tracks:
-        track.notes.sort(inplace=True)
+    notes = dict[int, list[tuple[NoteTick, int | None]]]()
+    for program, written in by_program.items():
+        if old is None:
+            notes[program] = [(note, None) for note in written]
+        elif program in old:
+            written.sort(key=lambda note: (note.time, note.pitch))
+            notes[program] = []
+            for note, (number, place) in zip(written, old[program], strict=True):
+                was = found.seed.tracks[number].notes[place]
+                kept = NoteTick(was.time, was.duration, note.pitch, was.velocity) if told["keep"] == "rhythm" else note
+                notes[program].append((kept, number))
+    place_notes(score, notes, lengths_stay=told.get("keep") == "rhythm")
     origin = {"program": f"symbolic {symbolic.__version__}", "model": writer.name, "random_seed": writer.random_seed}
     score.markers.append(TextMetaTick(start, f"written: {json.dumps(origin | told)}"))
     return score

@@ -1,5 +1,6 @@
 """A seed as bars of tokens, to write inside it: which tokens and ticks each bar has, as a musician counts bars, from 1."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from symusic.core import ScoreTick
 
 from symbolic.errors import InputError, UsageError
 from symbolic.midi.meter import bar_starts
+from symbolic.midi.programs import UNPITCHED_PROGRAMS
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 
@@ -53,6 +55,23 @@ class SeedBars:
         """The time signature of each of the stream's bars first … last − 1, as ids."""
         part = self.part(first, last)
         return part[vocabulary.types[part] == TokenType.TIME_SIGNATURE]
+
+    def notes(self, first: int, last: int, vocabulary: Vocabulary) -> dict[int, list[tuple[int, int]]]:
+        """By program, (track, place in it) of the seed's pitched notes that the stream's bars first … last − 1 tell, in their order.
+
+        A note a moment before a bar line may be told behind it: the tokens say which bar is its own.
+        """
+        ordered = defaultdict[int, list[tuple[int, int, int, int]]](list)
+        for number, track in enumerate(self.seed.tracks):
+            if not track.is_drum and track.program < UNPITCHED_PROGRAMS.start:
+                told = ((n.time, n.pitch, number, place) for place, n in enumerate(track.notes) if n.pitch >= 0)
+                ordered[track.program].extend(told)
+        result = {}
+        for program, notes in ordered.items():
+            id_ = vocabulary.of_type(TokenType.PROGRAM)[program]
+            before, here = (int((part == id_).sum()) for part in (self.part(0, first), self.part(first, last)))
+            result[program] = [(number, place) for _, _, number, place in sorted(notes)[before : before + here]]
+        return result
 
 
 def seed_bars(seed: ScoreTick, tokenizer: RemiTokenizer) -> SeedBars:
