@@ -16,6 +16,7 @@ from typing import Any
 from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, music_output, render_to, seed_of, told_sound
 from symbolic.commands.middle import add_middle
 from symbolic.commands.originality import add_originality, index_for
+from symbolic.commands.signal_bench import add_signal
 from symbolic.errors import InputError, UsageError
 
 CONTINUE_OPTIONS = (
@@ -345,6 +346,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--sample-rate", type=int, default=48000, metavar="HZ", help="samples a second")
     sub.add_argument("--bit-depth", type=int, default=24, metavar="BITS", help="bits of a sample in WAV and FLAC")
     sub.add_argument("--stems", metavar="FOLDER", help="also write each track alone into this folder")
+
+    add_signal(verb)
 
     sub = verb("tokenize", tokenize_command, "turn a folder of MIDI into a dataset to train on")
     sub.add_argument("folder", metavar="FOLDER", help="searched with all folders below it; each first-level folder is a collection")

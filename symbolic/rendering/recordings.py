@@ -1,0 +1,116 @@
+"""Recordings read block by block, whatever their rate, width and number of channels: WAV, FLAC, OGG, MP3 and what libsndfile knows.
+
+Sound is (channels, samples) float64, full scale is −1 … 1. What a file holds that is no sound is counted and told, not passed on:
+samples that are no numbers become silence.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from symbolic.errors import InputError
+
+BLOCK_SECONDS = 1.0
+RUN = 3  # samples in a row at full scale that count as clipped
+UNKNOWN = 1 << 60  # libsndfile says more than this for a file that does not tell its length
+
+
+class Recording:
+    """A recording being read; a context manager. Iterating over `blocks()` fills in the counts.
+
+    Raises `InputError`, one line, for a path that is missing, a folder, empty, no audio, or without a single sample.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = _opened(self.path)
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.expected = self._file.frames if 0 < self._file.frames < UNKNOWN else None  # samples, if the file tells
+        self.samples = 0
+        self.replaced = 0  # samples that were no numbers
+        self.clipped = 0  # samples in runs at full scale
+        self.beyond = 0  # samples of float files above full scale
+        self.peak = 0.0
+        # The highest whole number of 8 bits is 127 / 128, of 16 and more as good as 1.
+        self._full = 0.992 if self._file.subtype in ("PCM_U8", "PCM_S8") else 0.9999
+
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def seconds(self) -> float:
+        """Length so far, or when the file tells it the whole length."""
+        return (self.expected or self.samples) / self.sample_rate
+
+    def blocks(self, seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
+        """The sound as (channels, S) float64, in order, S bounded. Raises `InputError` where a file breaks off with an error."""
+        size = max(1024, round(seconds * self.sample_rate))
+        while True:
+            try:
+                frames = self._file.read(size, dtype="float64", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise InputError(f"{self.path}: damaged after {self.samples / self.sample_rate:.2f} s ({_why(error)})") from error
+            if not len(frames):
+                break
+            yield self._examined(np.ascontiguousarray(frames.T))
+        if not self.samples:
+            raise InputError(f"{self.path}: an audio file without a single sample; was its recording broken off?")
+
+    def notes(self) -> list[str]:
+        """What a person should know about what was read, a line each."""
+        lines = []
+        if self.expected is not None and self.samples < self.expected:
+            lines.append(f"the file ends early: {self.samples:,} of {self.expected:,} samples are there")
+        if self.replaced:
+            lines.append(f"{self.replaced:,} samples were no numbers and became silence")
+        if self.beyond:
+            lines.append(f"{self.beyond:,} samples are beyond full scale, by up to {20 * math.log10(self.peak):.1f} dB")
+        elif self.clipped:
+            lines.append(f"{self.clipped:,} samples stand at full scale in runs: the recording was clipped before it came here")
+        if self.samples and self.peak == 0:
+            lines.append("the recording is silent")
+        return lines
+
+    def _examined(self, block: np.ndarray) -> np.ndarray:
+        self.samples += block.shape[1]
+        finite = np.isfinite(block)
+        if not finite.all():
+            self.replaced += int((~finite).sum())
+            block[~finite] = 0.0
+        self.peak = max(self.peak, float(block.max()), -float(block.min()))
+        self.beyond += int((np.abs(block) > 1.0).sum())
+        for side in (block >= self._full, block <= -self._full):
+            if side.any():
+                run = side[:, 2:] & side[:, 1:-1] & side[:, :-2]  # the middle of three
+                wide = np.pad(run, ((0, 0), (2, 2)))
+                self.clipped += int((wide[:, 2:] | wide[:, 1:-1] | wide[:, :-2]).sum())
+        return block
+
+
+def _opened(path: Path) -> soundfile.SoundFile:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: a folder; one audio file is wanted")
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"{path}: empty (0 bytes)")
+        with path.open("rb"):
+            pass
+        return soundfile.SoundFile(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix such as .raw wants parameters
+        raise InputError(f"{path}: not an audio file that can be read ({_why(error)}); WAV, FLAC, OGG or MP3 is wanted") from error
+
+
+def _why(error: Exception) -> str:
+    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else "its format cannot be told"
+    return text.strip().rstrip(".").lower()
