@@ -1,0 +1,99 @@
+"""White noise through a filter that changes with every frame, given by the gains of its bands: the other half of a learned voice.
+
+Shapes: B rows, F frames of `hop` samples, M bands evenly spaced from 0 to half the sample rate, S = F · hop samples. The gain g in all
+bands makes noise of root mean square g. The gains are a zero-phase frequency response; as taps under a Hann window it is a symmetric
+filter of 2 (M − 1) taps, whose delay of M − 1 samples is taken back. Each frame of noise goes through its own taps, and the tails overlap.
+
+Idea: Engel et al., "DDSP: Differentiable Digital Signal Processing", ICLR 2020, section 3.3. Here the delay is exactly M − 1, and the
+noise has variance 1. For filters with a centre and a sharpness see `noise`.
+"""
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+DEVIATION = 3.0**0.5  # of uniform noise of variance 1: −√3 … √3
+
+
+def noise_bands(gains: "torch.Tensor", hop: int, noise: "torch.Tensor | None" = None) -> "torch.Tensor":
+    """Noise (B, S) filtered by gains (B, F, M), differentiable; `noise` (B, S) is drawn from torch's generator unless given."""
+    import torch
+    from scipy import fft
+
+    rows, frames, bands = gains.shape
+    if noise is None:
+        noise = (2 * torch.rand(rows, frames * hop, dtype=gains.dtype, device=gains.device) - 1) * DEVIATION
+    taps = gains @ torch.from_numpy(_taps_of_bands(bands)).to(gains)
+    length = hop + taps.shape[2] - 1
+    size = fft.next_fast_len(length, real=True)
+    spectrum = torch.fft.rfft(noise.reshape(rows, frames, hop), size) * torch.fft.rfft(taps, size)
+    pieces = torch.fft.irfft(spectrum, size)[..., :length]
+    spans = -(-length // hop)
+    pieces = torch.nn.functional.pad(pieces, (0, spans * hop - length)).reshape(rows, frames, spans, hop)
+    whole = pieces.new_zeros(rows, frames + spans - 1, hop)
+    for span in range(spans):
+        whole = whole + torch.nn.functional.pad(pieces[:, :, span], (0, 0, span, spans - 1 - span))
+    return whole.reshape(rows, -1)[:, bands - 1 : bands - 1 + frames * hop]
+
+
+class NoiseVoice:
+    """The same for one voice in NumPy, block by block: blocks of any sizes give the sound of the whole."""
+
+    def __init__(self, bands: int, hop: int, seed: int = 0) -> None:
+        self.bands, self.hop = bands, hop
+        self._taps = _taps_of_bands(bands).astype(np.float32)
+        self._generator = np.random.default_rng(seed)
+        self._pending = np.zeros(self._taps.shape[1] - 1, np.float32)
+        self._early = bands - 1  # samples before the first one, still to be dropped
+
+    def process(self, gains: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+        """Sound float32 that is final after gains (F, M): it lags M − 1 samples behind them, which `flush` gives.
+
+        `noise` (F · hop,) replaces the voice's own. Raises `ValueError` when the number of bands is another.
+        """
+        from scipy import fft  # takes a second to import: not before sound is made
+
+        if gains.ndim != 2 or gains.shape[1] != self.bands:
+            raise ValueError(f"gains are {gains.shape}: (frames, {self.bands}) is needed")
+        frames, hop = len(gains), self.hop
+        if noise is None:
+            noise = (2 * self._generator.random(frames * hop, np.float32) - 1) * np.float32(DEVIATION)
+        length = hop + self._taps.shape[1] - 1
+        size = fft.next_fast_len(length, real=True)
+        taps = np.asarray(gains, np.float32) @ self._taps
+        spectrum = fft.rfft(np.asarray(noise, np.float32).reshape(frames, hop), size) * fft.rfft(taps, size)
+        pieces = fft.irfft(spectrum, size)[:, :length]
+        spans = -(-length // hop)
+        whole = np.zeros((frames + spans - 1, hop), np.float32)
+        padded = np.zeros((frames, spans * hop), np.float32)
+        padded[:, :length] = pieces
+        for span in range(spans):
+            whole[span : span + frames] += padded[:, span * hop : (span + 1) * hop]
+        sound = np.zeros(frames * hop + len(self._pending), np.float32)
+        sound[:] = whole.reshape(-1)[: len(sound)]
+        sound[: len(self._pending)] += self._pending
+        self._pending = sound[frames * hop :].copy()
+        dropped = min(self._early, frames * hop)
+        self._early -= dropped
+        return sound[dropped : frames * hop]
+
+    def flush(self) -> np.ndarray:
+        """The last M − 1 samples; after this the voice begins anew."""
+        last = self._pending[self._early : self.bands - 1].copy()
+        self._pending[:] = 0.0
+        self._early = self.bands - 1
+        return last
+
+
+@functools.cache
+def _taps_of_bands(bands: int) -> np.ndarray:
+    """The taps that one unit of each band adds: (M, 2 (M − 1)) float64, the middle of the filter at tap M − 1."""
+    if bands < 2:
+        raise ValueError(f"bands ({bands}) must be at least 2")
+    taps = 2 * (bands - 1)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(taps) / taps)
+    return np.roll(np.fft.irfft(np.eye(bands), taps), bands - 1, axis=1) * window
