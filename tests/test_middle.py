@@ -11,8 +11,10 @@ from symusic import Note, Score, Tempo, TimeSignature, Track
 
 from symbolic.errors import InputError, UsageError
 from symbolic.generation.middle import accompany, fill, harmonise, overlaps, vary
+from symbolic.generation.placing import place_notes
 from symbolic.generation.seed_bars import seed_bars
 from symbolic.midi.meter import bar_starts
+from symbolic.midi.reading import read
 from symbolic.midi.seeds import load_seed
 from symbolic.models.configuration import make_config
 from symbolic.models.transformer_xl import TransformerXL
@@ -179,6 +181,79 @@ def test_the_same_pitches_in_another_rhythm(options, bars):
             assert sorted(pitch for _, pitch in pitches[0]) == sorted(pitch for _, pitch in pitches[1])
     assert notes_of(varied) != notes_of(seed)
     assert max(n.end for track in varied.tracks for n in track.notes) <= int(lines[-1])
+
+
+def played() -> Score:
+    """Six bars for two hands of one piano and a violin, as played: off every grid, notes before their bar lines, all velocities."""
+    generator = np.random.default_rng(3)
+    score = Score(QUARTER)
+    hands = [Track("right hand", 0), Track("left hand", 0), Track("violin", 40)]
+    for number, track in enumerate(hands):
+        for beat in range(24):
+            time = max(0, beat * QUARTER + int(generator.integers(-9, 10)))
+            length, velocity = int(generator.integers(200, 900)), int(generator.integers(30, 110))
+            track.notes.append(Note(time, length, (72, 48, 60)[number] + 2 * (beat % 5), velocity))
+        track.notes.append(Note(8 * QUARTER - 1, 300, 90, 77))
+        track.notes.append(Note(20 * QUARTER - 2, 300, 91, 78))
+        track.notes.sort(inplace=True)
+        score.tracks.append(track)
+    return score
+
+
+@pytest.mark.parametrize("bars", [None, (3, 5)])
+def test_a_played_rhythm_stays_to_the_tick_and_on_its_track(options, bars):
+    """Not as tokens round it: onset, length and velocity of every note, each hand on its own track."""
+    seed = played()
+    varied = vary(seed, "rhythm", bars, **options)
+    assert len(varied.tracks) >= 3
+    for old, new in zip(seed.tracks, varied.tracks, strict=False):
+        told = [sorted((n.time, n.duration, n.velocity) for n in track.notes) for track in (old, new)]
+        missing = [note for note in told[0] if note not in told[1]]
+        further = {(n.time, n.duration, n.velocity) for track in list(varied.tracks)[3:] for n in track.notes}
+        assert set(missing) <= further, "only a pitch that sounds on may stand on a track of its own"
+    assert sorted(n[1:3] + n[4:] for n in notes_of(varied).elements()) == sorted(n[1:3] + n[4:] for n in notes_of(seed).elements())
+    assert notes_of(varied) != notes_of(seed)
+
+
+@pytest.mark.parametrize("random_seed", range(4))
+def test_a_file_tells_what_was_written(options, random_seed):
+    """Read again from MIDI, every note is there, given or new, in each way of writing: no pitch is struck while it sounds on its track."""
+    seed = quartet()
+    seed.tracks[0].notes.append(Note(3 * 4 * QUARTER, 24 * QUARTER, 66, 79))
+    seed.tracks[0].notes.sort(inplace=True)
+    seed = read(seed.dumps_midi())
+    more = options | {"random_seed": random_seed, "range_margin": 0}
+    for longer in (
+        fill(seed, (5, 8), **more),
+        accompany(seed, 41, **more),
+        vary(seed, "rhythm", (5, 8), **more),
+        vary(seed, "pitch", (5, 8), **more),
+        harmonise(seed, top_line=True, **more),
+    ):
+        assert notes_of(read(longer.dumps_midi())) == notes_of(longer)
+
+
+def struck(*notes: tuple[int, int, int, int | None], tracks: int = 1, stay: bool = False) -> list[list[tuple[int, int, int]]]:
+    """Notes (onset, duration, pitch, track) written beside a C4 that sounds from 100 to 200 on the first track."""
+    score = Score(QUARTER)
+    for number in range(tracks):
+        score.tracks.append(Track("violin", 40, False, [Note(100, 100, 60, 64)] if number == 0 else [Note(0, 10, 40, 64)]))
+    place_notes(score, {40: [(Note(onset, length, pitch, 64), track) for onset, length, pitch, track in notes]}, lengths_stay=stay)
+    return [[(n.time, n.duration, n.pitch) for n in track.notes if n.pitch != 40] for track in score.tracks]
+
+
+def test_no_pitch_is_struck_while_it_sounds():
+    """A given note is never cut and another track taken before a new one is; a new note ends where its pitch is struck again."""
+    given = (100, 100, 60)
+    assert struck((150, 20, 62, None)) == [[given, (150, 20, 62)]]
+    assert struck((150, 20, 60, None)) == [[given], [(150, 20, 60)]]
+    assert struck((150, 20, 60, 0), tracks=2) == [[given], [(150, 20, 60)]]
+    assert struck((200, 20, 60, None)) == [[given, (200, 20, 60)]]
+    assert struck((50, 80, 60, None)) == [[(50, 50, 60), given]]
+    assert struck((50, 80, 60, None), stay=True) == [[given], [(50, 80, 60)]]
+    assert struck((300, 80, 60, None), (350, 80, 60, None)) == [[given, (300, 50, 60), (350, 80, 60)]]
+    assert struck((300, 80, 60, None), (350, 80, 60, None), stay=True) == [[given, (300, 80, 60)], [(350, 80, 60)]]
+    assert struck((300, 80, 60, 1), (300, 80, 90, 0), tracks=2) == [[given, (300, 80, 90)], [(300, 80, 60)]]
 
 
 @given(random_seed=st.integers(0, 10**6), first=st.integers(2, 18), length=st.integers(1, 4))
