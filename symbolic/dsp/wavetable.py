@@ -97,8 +97,8 @@ def harmonics_of_copies(length: int) -> np.ndarray:
     if length < 4 or length % 2:
         raise ValueError(f"table length ({length}) must be even and at least 4")
     top = length // 2 - 1
-    copies = math.ceil(COPIES_PER_OCTAVE * math.log2(top)) + 1
-    # The smallest surplus, so that an exact power of two is not rounded below itself.
+    # The small surpluses keep an exact power of two from being rounded below itself.
+    copies = math.floor(COPIES_PER_OCTAVE * math.log2(top) + 1e-9) + 1
     return np.append(np.floor(top * 2.0 ** (-np.arange(copies) / COPIES_PER_OCTAVE) + 1e-9), 0).astype(np.int64)
 
 
