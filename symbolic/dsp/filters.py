@@ -33,7 +33,7 @@ def fir_filter(
     cuts = _checked_edges(kind, edges, sample_rate)
     if not 0 < transition <= sample_rate / 2:
         raise ValueError(f"transition is {transition} Hz: above 0 and at most half of {sample_rate} Hz is wanted")
-    taps, beta = signal.kaiserord(attenuation_db, 2 * transition / sample_rate)
+    taps, beta = signal.kaiserord(attenuation_db + 1, 2 * transition / sample_rate)  # his formula falls short by some tenths of a dB
     if taps > LONGEST:
         raise ValueError(f"a transition of {transition} Hz at {sample_rate} Hz needs {taps} taps, more than {LONGEST}; widen it")
     passes = {"low": "lowpass", "high": "highpass", "band": "bandpass", "stop": "bandstop"}[kind]
