@@ -95,6 +95,9 @@ def convert_file(
             if progress is not None:
                 progress(recording.samples / recording.sample_rate, recording.seconds)
         _pass_on(sampler.flush(), converter, factor, writer, after)
+        if not converter.samples:
+            few = f"{recording.samples} samples at {recording.sample_rate} Hz are less than one at {sample_rate} Hz"
+            raise InputError(f"{source}: too short, {few}; choose a higher rate")
         writer.finish()
         for spectrogram in (before, after):
             spectrogram.finish()

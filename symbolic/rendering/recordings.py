@@ -14,7 +14,7 @@ import soundfile
 from symbolic.errors import InputError
 
 BLOCK_SECONDS = 1.0
-RUN = 3  # samples in a row at full scale that count as clipped
+PIECE = 4096  # samples read at once: so many may be lost where a file is damaged
 UNKNOWN = 1 << 60  # libsndfile says more than this for a file that does not tell its length
 
 
@@ -35,6 +35,7 @@ class Recording:
         self.clipped = 0  # samples in runs at full scale
         self.beyond = 0  # samples of float files above full scale
         self.peak = 0.0
+        self.damage = ""  # what libsndfile said where it could not go on
         # The highest whole number of 8 bits is 127 / 128, of 16 and more as good as 1.
         self._full = 0.992 if self._file.subtype in ("PCM_U8", "PCM_S8") else 0.9999
 
@@ -50,23 +51,28 @@ class Recording:
         return (self.expected or self.samples) / self.sample_rate
 
     def blocks(self, seconds: float = BLOCK_SECONDS) -> Iterator[np.ndarray]:
-        """The sound as (channels, S) float64, in order, S bounded. Raises `InputError` where a file breaks off with an error."""
-        size = max(1024, round(seconds * self.sample_rate))
-        while True:
-            try:
-                frames = self._file.read(size, dtype="float64", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise InputError(f"{self.path}: damaged after {self.samples / self.sample_rate:.2f} s ({_why(error)})") from error
-            if not len(frames):
+        """The sound as (channels, S) float64, in order, S bounded.
+
+        A damaged file ends where the damage begins, and `notes` tells; raises `InputError` when nothing can be read before that.
+        """
+        size = max(PIECE, round(seconds * self.sample_rate))
+        while not self.damage:
+            pieces: list[np.ndarray] = []
+            while sum(map(len, pieces)) < size and len(piece := self._piece()):
+                pieces.append(piece)
+            if not pieces:
                 break
-            yield self._examined(np.ascontiguousarray(frames.T))
+            yield self._examined(np.ascontiguousarray(np.concatenate(pieces).T))
         if not self.samples:
-            raise InputError(f"{self.path}: an audio file without a single sample; was its recording broken off?")
+            broken = f"damaged from its beginning ({self.damage})" if self.damage else "an audio file without a single sample"
+            raise InputError(f"{self.path}: {broken}; was its recording or its copy broken off?")
 
     def notes(self) -> list[str]:
         """What a person should know about what was read, a line each."""
         lines = []
-        if self.expected is not None and self.samples < self.expected:
+        if self.damage:
+            lines.append(f"damaged after {self.samples / self.sample_rate:.2f} s ({self.damage}); the rest is left out")
+        elif self.expected is not None and self.samples < self.expected:
             lines.append(f"the file ends early: {self.samples:,} of {self.expected:,} samples are there")
         if self.replaced:
             lines.append(f"{self.replaced:,} samples were no numbers and became silence")
@@ -78,6 +84,14 @@ class Recording:
             lines.append("the recording is silent")
         return lines
 
+    def _piece(self) -> np.ndarray:
+        """The next few frames (S, C), none at the end and where the file is damaged."""
+        try:
+            return self._file.read(PIECE, dtype="float64", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            self.damage = _why(error)
+            return np.zeros((0, self.channels))
+
     def _examined(self, block: np.ndarray) -> np.ndarray:
         self.samples += block.shape[1]
         finite = np.isfinite(block)
@@ -86,6 +100,7 @@ class Recording:
             block[~finite] = 0.0
         self.peak = max(self.peak, float(block.max()), -float(block.min()))
         self.beyond += int((np.abs(block) > 1.0).sum())
+        # Three in a row at full scale: music that was not clipped touches it once.
         for side in (block >= self._full, block <= -self._full):
             if side.any():
                 run = side[:, 2:] & side[:, 1:-1] & side[:, :-2]  # the middle of three
