@@ -7,10 +7,11 @@ Phases are float64 at the frames' starts, summed in fixed point, so that neither
 
 A partial fades out as it comes near half the sample rate, and within any frame that could reach it the partial is silent: nothing
 aliases. The sound is one autograd function that makes a few frames' sines at a time and makes them again for the gradient, so memory
-does not grow with partials. Nothing is differentiated twice.
+does not grow with partials. On a processor, in float32 and without inharmonicity, sound and gradient of the amplitudes come from the
+machine code of `harmonics_native` instead, over ten times as fast. No gradient has a gradient.
 
 Idea: Engel et al., "DDSP: Differentiable Digital Signal Processing", ICLR 2020, section 3; inharmonicity: H. Fletcher, "Normal
-Vibration Frequencies of a Stiff Piano String", 1964. For playing, `harmonics_native` makes the same samples many times faster.
+Vibration Frequencies of a Stiff Piano String", 1964.
 """
 
 import math
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 
 from symbolic.dsp.control_curves import spline_integrals, spline_weights
+from symbolic.dsp.harmonics_native import ladder, ladder_gradient
 
 FADE_START = 0.47  # of the sample rate: from here to one half a partial fades out
 FIXED_POINT = 2.0**62
@@ -33,11 +35,13 @@ def harmonic_bank(
     sample_rate: int,
     inharmonicity: torch.Tensor | None = None,
     phases: torch.Tensor | None = None,
+    native: bool = True,
 ) -> torch.Tensor:
     """Sound (B, S) in the type of `amplitudes`.
 
     pitch (B, F) hertz; amplitudes (B, F, K); inharmonicity (B, F) or (B, 1), 0 for an ideal string and about 0.0004 in the middle of a
-    piano; phases (B, K) in cycles at the first sample, 0 unless given. Raises `ValueError` when the shapes disagree.
+    piano; phases (B, K) in cycles at the first sample, 0 unless given; `native` is whether machine code may be used where it fits.
+    Raises `ValueError` when the shapes disagree.
     """
     if pitch.ndim != 2 or amplitudes.shape[:2] != pitch.shape:
         raise ValueError(f"pitch is {tuple(pitch.shape)} and amplitudes {tuple(amplitudes.shape)}: (B, F) and (B, F, K) are needed")
@@ -52,7 +56,8 @@ def harmonic_bank(
     steps = with_neighbours((frequency if own else pitch.double()[..., None]) * (hop / sample_rate))  # cycles a frame
     starts = _starts(steps, phases)
     multiples = torch.ones_like(numbers) if own else numbers
-    return _Sines.apply(heard, steps, starts, multiples, hop).reshape(len(pitch), -1)
+    native = native and not own and heard.dtype == torch.float32 and heard.device.type == "cpu"
+    return _Sines.apply(heard, steps, starts, multiples, hop, native).reshape(len(pitch), -1)
 
 
 def nyquist_fade(frequency: torch.Tensor, sample_rate: int) -> torch.Tensor:
@@ -105,10 +110,16 @@ class _Sines(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, coefficients: torch.Tensor, steps: torch.Tensor, starts: torch.Tensor, multiples: torch.Tensor, hop: int
+        ctx: Any, coefficients: torch.Tensor, steps: torch.Tensor, starts: torch.Tensor, multiples: torch.Tensor, hop: int, native: bool
     ) -> torch.Tensor:
         ctx.save_for_backward(coefficients, steps, starts, multiples)
-        ctx.hop = hop
+        ctx.hop, ctx.native = hop, native
+        if native:
+            heard, cycles, first = (
+                one.detach().flatten(0, 1).contiguous().numpy() for one in (coefficients, steps[..., 0], starts[..., 0])
+            )
+            sound = ladder(heard, cycles, first, hop)
+            return torch.from_numpy(sound).reshape(*coefficients.shape[:2], hop)
         weights = torch.from_numpy(spline_weights(hop)).to(coefficients)  # (3, hop)
         flat = coefficients.flatten(0, 1)
         output = flat.new_empty(len(flat), hop)
@@ -121,12 +132,16 @@ class _Sines(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         coefficients, steps, starts, multiples = ctx.saved_tensors
-        hop = ctx.hop
+        hop, native = ctx.hop, ctx.native
         weights = torch.from_numpy(spline_weights(hop)).to(coefficients)
         integrals = _integrals(hop, steps)
         flat, given = coefficients.flatten(0, 1), gradient.flatten(0, 1)
-        to_coefficients = torch.empty_like(flat) if ctx.needs_input_grad[0] else None
         moving = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
+        if native and not moving:
+            cycles, first = (one.flatten(0, 1).contiguous().numpy() for one in (steps[..., 0], starts[..., 0]))
+            by_ladder = ladder_gradient(given.contiguous().numpy(), coefficients.shape[3], cycles, first)
+            return torch.from_numpy(by_ladder).reshape(coefficients.shape), None, None, None, None, None
+        to_coefficients = torch.empty_like(flat) if ctx.needs_input_grad[0] else None
         to_steps = torch.empty_like(steps.flatten(0, 1)) if moving else None
         to_starts = torch.empty_like(starts.flatten(0, 1)) if moving else None
         for part in _parts(len(flat), multiples, hop):
@@ -142,7 +157,7 @@ class _Sines(torch.autograd.Function):
                 to_starts[part] = by_cycle.sum(2)
                 to_steps[part] = (by_cycle @ integrals.T).transpose(1, 2)
         shaped = [None if one is None else one.reshape(like.shape) for one, like in ((to_steps, steps), (to_starts, starts))]
-        return None if to_coefficients is None else to_coefficients.reshape(coefficients.shape), *shaped, None, None
+        return None if to_coefficients is None else to_coefficients.reshape(coefficients.shape), *shaped, None, None, None
 
 
 def _parts(frames: int, multiples: torch.Tensor, hop: int) -> list[slice]:

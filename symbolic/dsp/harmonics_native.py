@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from symbolic.dsp.compiled import compiled
-from symbolic.dsp.control_curves import ControlStream, spline_integrals
+from symbolic.dsp.control_curves import ControlStream, spline_integrals, spline_weights
 
 INAUDIBLE = 3e-6  # partials below this amplitude (−110 dB of full scale) at the top end of a frame are left out
 
@@ -28,7 +28,6 @@ class HarmonicVoice:
         self._phases = np.zeros(partials) if phases is None else np.array(phases, np.float64)
         self._separate = phases is not None
         self._controls = ControlStream()
-        self._integrals = spline_integrals(hop)
 
     def process(self, pitch: np.ndarray, amplitudes: np.ndarray, inharmonicity: np.ndarray | None = None) -> np.ndarray:
         """Sound (S,) float32 of all frames that can be computed by now.
@@ -49,12 +48,15 @@ class HarmonicVoice:
 
     def _sound(self, controls: list[np.ndarray]) -> np.ndarray:
         pitch, amplitudes, stretch = (np.ascontiguousarray(one) for one in controls)
-        output = np.zeros(max(0, len(pitch) - 2) * self.hop, np.float32)
-        if len(output) and self._separate:
-            _stretched_loop(pitch, stretch, amplitudes, self._phases, self._integrals, float(self.sample_rate), output)
-        elif len(output):
-            _ladder_loop(pitch, amplitudes, self._phases, self._integrals, float(self.sample_rate), output)
-        return output
+        frames, rate = max(0, len(pitch) - 2), float(self.sample_rate)
+        if frames and self._separate:
+            output = np.empty((frames, self.hop), np.float32)
+            _stretched_loop(pitch, stretch, amplitudes, self._phases, spline_integrals(self.hop), rate, output)
+            return output.reshape(-1)
+        heard, steps, starts = np.empty((frames, 3, self.partials), np.float32), np.empty((frames, 3)), np.empty(frames)
+        if frames:
+            _controls_loop(pitch, amplitudes, self._phases, self.hop, rate, heard, steps, starts)
+        return ladder(heard, steps, starts, self.hop).reshape(-1)
 
 
 def harmonic_sound(
@@ -65,39 +67,106 @@ def harmonic_sound(
     return np.concatenate([voice.process(pitch, amplitudes, inharmonicity), voice.flush()])
 
 
+def ladder(heard: np.ndarray, steps: np.ndarray, starts: np.ndarray, hop: int) -> np.ndarray:
+    """Sound (R, hop) float32 of R frames, each on its own: heard (R, 3, K) float32, the amplitudes before, of and after the frame;
+    steps (R, 3), the cycles a frame of the fundamental likewise; starts (R,), its phase at the frame's first sample."""
+    sounding = np.abs(heard).max(axis=(1, 2), initial=0.0) > INAUDIBLE
+    sines, cosines = _fundamental(steps, starts, hop, sounding)
+    output = np.empty_like(sines)
+    _ladder_loop(heard, sines, cosines, output)
+    return output
+
+
+def ladder_gradient(given: np.ndarray, partials: int, steps: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The gradient (R, 3, K) float32 of `heard` above, for the gradient (R, hop) float32 of the sound."""
+    hop = given.shape[1]
+    sines, cosines = _fundamental(steps, starts, hop, np.ones(len(given), np.bool_))
+    output = np.empty((len(given), 3, partials), np.float32)
+    _gradient_loop(given, spline_weights(hop).astype(np.float32), sines, cosines, output)
+    return output
+
+
+def _fundamental(steps: np.ndarray, starts: np.ndarray, hop: int, sounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sine and cosine (R, hop) of the fundamental in the frames that sound; the others are left unset."""
+    sines, cosines = np.empty((2, len(starts), hop), np.float32)
+    _fundamental_loop(steps, starts, sounding, spline_integrals(hop), sines, cosines)
+    return sines, cosines
+
+
 @compiled
-def _ladder_loop(
+def _controls_loop(
     pitch: np.ndarray,
     amplitudes: np.ndarray,
     phases: np.ndarray,
-    integrals: np.ndarray,
+    hop: int,
     sample_rate: float,
-    output: np.ndarray,
+    heard: np.ndarray,
+    steps: np.ndarray,
+    starts: np.ndarray,
 ) -> None:
-    partials, hop = amplitudes.shape[1], integrals.shape[1] - 1
-    sines, cosines = np.empty(hop, np.float32), np.empty(hop, np.float32)
-    real, imaginary = np.empty(hop, np.float32), np.empty(hop, np.float32)
-    place, total = np.empty(hop, np.float32), np.empty(hop, np.float32)
+    """From the controls of a voice (F + 2, ...) to what `ladder` takes of each frame, faded near half the sample rate."""
+    partials = amplitudes.shape[1]
+    phase = phases[0]
+    for frame in range(pitch.shape[0] - 2):
+        highest = max(pitch[frame], pitch[frame + 1], pitch[frame + 2]) / sample_rate
+        for d in range(3):
+            part_of_rate = pitch[frame + d] / sample_rate
+            steps[frame, d] = part_of_rate * hop
+            for p in range(partials):
+                number = p + 1.0
+                level = amplitudes[frame + d, p]
+                if number * highest > 0.47:
+                    way = min(max((0.5 - number * part_of_rate) / 0.03, 0.0), 1.0)
+                    level = np.float32(level * way * way * (3.0 - 2.0 * way))
+                heard[frame, d, p] = level if number * highest < 0.5 else np.float32(0.0)
+        starts[frame] = phase
+        phase += (steps[frame, 0] + 4.0 * steps[frame, 1] + steps[frame, 2]) / 6.0
+        phase -= math.floor(phase)
+    phases[0] = phase
+
+
+@compiled
+def _fundamental_loop(
+    steps: np.ndarray, starts: np.ndarray, sounding: np.ndarray, integrals: np.ndarray, sines: np.ndarray, cosines: np.ndarray
+) -> None:
+    for frame in range(starts.shape[0]):
+        if not sounding[frame]:
+            continue
+        start, before, own, after = starts[frame], steps[frame, 0], steps[frame, 1], steps[frame, 2]
+        for t in range(sines.shape[1]):
+            x = start + before * integrals[0, t] + own * integrals[1, t] + after * integrals[2, t]
+            # sin and cos of 2πx by a polynomial on a quarter turn, folded: plain arithmetic, several samples at a time.
+            turn = x - math.floor(x + 0.5)
+            folded = 0.25 - abs(abs(turn) - 0.25)
+            u = folded * folded
+            value = -76.70585975306136 + u * (42.05869394489765 + u * (-15.094642576822984 + u * 3.8199525848482803))
+            value = folded * (6.283185307179586 + u * (-41.341702240399755 + u * (81.60524927607504 + u * value)))
+            sines[frame, t] = math.copysign(value, turn)
+            turn = x + 0.25 - math.floor(x + 0.75)
+            folded = 0.25 - abs(abs(turn) - 0.25)
+            u = folded * folded
+            value = -76.70585975306136 + u * (42.05869394489765 + u * (-15.094642576822984 + u * 3.8199525848482803))
+            value = folded * (6.283185307179586 + u * (-41.341702240399755 + u * (81.60524927607504 + u * value)))
+            cosines[frame, t] = math.copysign(value, turn)
+
+
+@compiled
+def _ladder_loop(heard: np.ndarray, sines: np.ndarray, cosines: np.ndarray, output: np.ndarray) -> None:
+    frames, hop = sines.shape
+    partials = heard.shape[2]
+    real, imaginary, total, place = (
+        np.empty(hop, np.float32),
+        np.empty(hop, np.float32),
+        np.empty(hop, np.float32),
+        np.empty(hop, np.float32),
+    )
     curve = np.zeros((3, partials + 4), np.float32)  # of each partial: level, slope and bend within the frame
     for t in range(hop):
         place[t] = np.float32(t) / np.float32(hop)
-    phase = phases[0]
-    for frame in range(pitch.shape[0] - 2):
-        before, own, after = pitch[frame] / sample_rate, pitch[frame + 1] / sample_rate, pitch[frame + 2] / sample_rate
-        highest = max(before, own, after)
+    for frame in range(frames):
         active = 0
         for p in range(partials):
-            number = p + 1.0
-            if number * highest >= 0.5:
-                break
-            a, b, c = amplitudes[frame, p], amplitudes[frame + 1, p], amplitudes[frame + 2, p]
-            if number * highest > 0.47:
-                way = min(max((0.5 - number * before) / 0.03, 0.0), 1.0)
-                a = np.float32(a * way * way * (3.0 - 2.0 * way))
-                way = min(max((0.5 - number * own) / 0.03, 0.0), 1.0)
-                b = np.float32(b * way * way * (3.0 - 2.0 * way))
-                way = min(max((0.5 - number * after) / 0.03, 0.0), 1.0)
-                c = np.float32(c * way * way * (3.0 - 2.0 * way))
+            a, b, c = heard[frame, 0, p], heard[frame, 1, p], heard[frame, 2, p]
             curve[0, p] = np.float32(0.5) * (a + b)
             curve[1, p] = b - a
             curve[2, p] = np.float32(0.5) * (a + c) - b
@@ -107,76 +176,68 @@ def _ladder_loop(
             curve[0, p] = 0.0
             curve[1, p] = 0.0
             curve[2, p] = 0.0
-        if active:
+        for t in range(hop):
+            real[t] = cosines[frame, t]
+            imaginary[t] = sines[frame, t]
+            total[t] = 0.0
+        # Four partials in each pass over the samples: the phasors stay in registers between them.
+        for p in range(0, active, 4):
+            l0, s0, b0 = curve[0, p], curve[1, p], curve[2, p]
+            l1, s1, b1 = curve[0, p + 1], curve[1, p + 1], curve[2, p + 1]
+            l2, s2, b2 = curve[0, p + 2], curve[1, p + 2], curve[2, p + 2]
+            l3, s3, b3 = curve[0, p + 3], curve[1, p + 3], curve[2, p + 3]
             for t in range(hop):
-                x = phase + hop * (before * integrals[0, t] + own * integrals[1, t] + after * integrals[2, t])
-                # sin and cos of 2πx by a polynomial on a quarter turn, folded: plain arithmetic, several samples at a time.
-                turn = x - math.floor(x + 0.5)
-                folded = 0.25 - abs(abs(turn) - 0.25)
-                u = folded * folded
-                value = folded * (
-                    6.283185307179586
-                    + u
-                    * (
-                        -41.341702240399755
-                        + u
-                        * (
-                            81.60524927607504
-                            + u * (-76.70585975306136 + u * (42.05869394489765 + u * (-15.094642576822984 + u * 3.8199525848482803)))
-                        )
-                    )
-                )
-                sines[t] = math.copysign(value, turn)
-                turn = x + 0.25 - math.floor(x + 0.75)
-                folded = 0.25 - abs(abs(turn) - 0.25)
-                u = folded * folded
-                value = folded * (
-                    6.283185307179586
-                    + u
-                    * (
-                        -41.341702240399755
-                        + u
-                        * (
-                            81.60524927607504
-                            + u * (-76.70585975306136 + u * (42.05869394489765 + u * (-15.094642576822984 + u * 3.8199525848482803)))
-                        )
-                    )
-                )
-                cosines[t] = math.copysign(value, turn)
-                real[t] = cosines[t]
-                imaginary[t] = sines[t]
-                total[t] = 0.0
-            # Four partials in each pass over the samples: the phasors stay in registers between them.
-            for p in range(0, active, 4):
-                l0, s0, b0 = curve[0, p], curve[1, p], curve[2, p]
-                l1, s1, b1 = curve[0, p + 1], curve[1, p + 1], curve[2, p + 1]
-                l2, s2, b2 = curve[0, p + 2], curve[1, p + 2], curve[2, p + 2]
-                l3, s3, b3 = curve[0, p + 3], curve[1, p + 3], curve[2, p + 3]
-                for t in range(hop):
-                    w = place[t]
-                    c1 = cosines[t]
-                    c2 = sines[t]
-                    x0 = real[t]
-                    y0 = imaginary[t]
-                    x1 = x0 * c1 - y0 * c2
-                    y1 = y0 * c1 + x0 * c2
-                    x2 = x1 * c1 - y1 * c2
-                    y2 = y1 * c1 + x1 * c2
-                    x3 = x2 * c1 - y2 * c2
-                    y3 = y2 * c1 + x2 * c2
-                    total[t] += (
-                        y0 * (l0 + w * (s0 + w * b0))
-                        + y1 * (l1 + w * (s1 + w * b1))
-                        + y2 * (l2 + w * (s2 + w * b2))
-                        + y3 * (l3 + w * (s3 + w * b3))
-                    )
-                    real[t] = x3 * c1 - y3 * c2
-                    imaginary[t] = y3 * c1 + x3 * c2
+                w, c, s = place[t], cosines[frame, t], sines[frame, t]
+                x0, y0 = real[t], imaginary[t]
+                x1 = x0 * c - y0 * s
+                y1 = y0 * c + x0 * s
+                x2 = x1 * c - y1 * s
+                y2 = y1 * c + x1 * s
+                x3 = x2 * c - y2 * s
+                y3 = y2 * c + x2 * s
+                lower = y0 * (l0 + w * (s0 + w * b0)) + y1 * (l1 + w * (s1 + w * b1))
+                total[t] += lower + y2 * (l2 + w * (s2 + w * b2)) + y3 * (l3 + w * (s3 + w * b3))
+                real[t] = x3 * c - y3 * s
+                imaginary[t] = y3 * c + x3 * s
+        for t in range(hop):
+            output[frame, t] = total[t]
+
+
+@compiled
+def _gradient_loop(given: np.ndarray, weights: np.ndarray, sines: np.ndarray, cosines: np.ndarray, output: np.ndarray) -> None:
+    frames, hop = given.shape
+    partials = output.shape[2]
+    real, imaginary = np.empty(hop, np.float32), np.empty(hop, np.float32)
+    before, own, after = np.empty(hop, np.float32), np.empty(hop, np.float32), np.empty(hop, np.float32)
+    for frame in range(frames):
+        for t in range(hop):
+            real[t] = cosines[frame, t]
+            imaginary[t] = sines[frame, t]
+            before[t] = given[frame, t] * weights[0, t]
+            own[t] = given[frame, t] * weights[1, t]
+            after[t] = given[frame, t] * weights[2, t]
+        for p in range(0, partials, 2):
+            a0 = a1 = b0 = b1 = c0 = c1 = np.float32(0.0)
             for t in range(hop):
-                output[frame * hop + t] = total[t]
-        phase += hop * (before + 4.0 * own + after) / 6.0
-        phase -= math.floor(phase)
-    phases[0] = phase
+                c, s = cosines[frame, t], sines[frame, t]
+                x0, y0 = real[t], imaginary[t]
+                x1 = x0 * c - y0 * s
+                y1 = y0 * c + x0 * s
+                a0 += before[t] * y0
+                b0 += own[t] * y0
+                c0 += after[t] * y0
+                a1 += before[t] * y1
+                b1 += own[t] * y1
+                c1 += after[t] * y1
+                real[t] = x1 * c - y1 * s
+                imaginary[t] = y1 * c + x1 * s
+            output[frame, 0, p] = a0
+            output[frame, 1, p] = b0
+            output[frame, 2, p] = c0
+            if p + 1 < partials:
+                output[frame, 0, p + 1] = a1
+                output[frame, 1, p + 1] = b1
+                output[frame, 2, p + 1] = c1
 
 
 @compiled
@@ -237,4 +298,4 @@ def _stretched_loop(
                 w = place[t]
                 total[t] += math.copysign(value, turn) * (level + w * (slope + w * bend))
         for t in range(hop):
-            output[frame * hop + t] = total[t]
+            output[frame, t] = total[t]
