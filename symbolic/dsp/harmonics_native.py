@@ -4,7 +4,7 @@ Shapes: F frames of `hop` samples, K partials. Controls, interpolation, fade und
 holds this to. The sample of every partial comes from the one below it by one complex product: e^(iφ(k + 1)) = e^(iφk) · e^(iφ), with
 φ the phase of the fundamental at that sample in double precision. So a sine is computed once for a sample, not once for each partial,
 the pitch may move as it likes, and errors grow with k, not with time. Stretched partials (a piano's) have no such ladder: each has its
-own phase in double precision and a polynomial sine.
+own phase, in double precision at the frames' starts, and a polynomial sine.
 """
 
 import math
@@ -51,7 +51,7 @@ class HarmonicVoice:
         frames, rate = max(0, len(pitch) - 2), float(self.sample_rate)
         if frames and self._separate:
             output = np.empty((frames, self.hop), np.float32)
-            _stretched_loop(pitch, stretch, amplitudes, self._phases, spline_integrals(self.hop), rate, output)
+            _stretched_loop(pitch, stretch, amplitudes, self._phases, self.hop, rate, output)
             return output.reshape(-1)
         heard, steps, starts = np.empty((frames, 3, self.partials), np.float32), np.empty((frames, 3)), np.empty(frames)
         if frames:
@@ -136,13 +136,13 @@ def _fundamental_loop(
         for t in range(sines.shape[1]):
             x = start + before * integrals[0, t] + own * integrals[1, t] + after * integrals[2, t]
             # sin and cos of 2πx by a polynomial on a quarter turn, folded: plain arithmetic, several samples at a time.
-            turn = x - math.floor(x + 0.5)
+            turn = x - np.floor(x + 0.5)
             folded = 0.25 - abs(abs(turn) - 0.25)
             u = folded * folded
             value = -76.70585975306136 + u * (42.05869394489765 + u * (-15.094642576822984 + u * 3.8199525848482803))
             value = folded * (6.283185307179586 + u * (-41.341702240399755 + u * (81.60524927607504 + u * value)))
             sines[frame, t] = math.copysign(value, turn)
-            turn = x + 0.25 - math.floor(x + 0.75)
+            turn = x + 0.25 - np.floor(x + 0.75)
             folded = 0.25 - abs(abs(turn) - 0.25)
             u = folded * folded
             value = -76.70585975306136 + u * (42.05869394489765 + u * (-15.094642576822984 + u * 3.8199525848482803))
@@ -242,29 +242,24 @@ def _gradient_loop(given: np.ndarray, weights: np.ndarray, sines: np.ndarray, co
 
 @compiled
 def _stretched_loop(
-    pitch: np.ndarray,
-    stretch: np.ndarray,
-    amplitudes: np.ndarray,
-    phases: np.ndarray,
-    integrals: np.ndarray,
-    sample_rate: float,
-    output: np.ndarray,
+    pitch: np.ndarray, stretch: np.ndarray, amplitudes: np.ndarray, phases: np.ndarray, hop: int, sample_rate: float, output: np.ndarray
 ) -> None:
-    partials, hop = amplitudes.shape[1], integrals.shape[1] - 1
-    place, total = np.empty(hop, np.float32), np.empty(hop, np.float32)
+    partials = amplitudes.shape[1]
+    step, total = np.empty(hop, np.float32), np.empty(hop, np.float32)
     for t in range(hop):
-        place[t] = np.float32(t) / np.float32(hop)
+        step[t] = np.float32(t)
     for frame in range(pitch.shape[0] - 2):
         for t in range(hop):
             total[t] = 0.0
         for p in range(partials):
             number = p + 1.0
-            before = number * pitch[frame] / sample_rate * math.sqrt(1.0 + stretch[frame] * number * number)
-            own = number * pitch[frame + 1] / sample_rate * math.sqrt(1.0 + stretch[frame + 1] * number * number)
-            after = number * pitch[frame + 2] / sample_rate * math.sqrt(1.0 + stretch[frame + 2] * number * number)
+            square = number * number
+            before = number * pitch[frame] / sample_rate * math.sqrt(1.0 + stretch[frame] * square)
+            own = number * pitch[frame + 1] / sample_rate * math.sqrt(1.0 + stretch[frame + 1] * square)
+            after = number * pitch[frame + 2] / sample_rate * math.sqrt(1.0 + stretch[frame + 2] * square)
             phase = phases[p]
             following = phase + hop * (before + 4.0 * own + after) / 6.0
-            phases[p] = following - math.floor(following)
+            phases[p] = following - np.floor(following)
             if max(before, own, after) >= 0.5:
                 continue
             way = min(max((0.5 - before) / 0.03, 0.0), 1.0)
@@ -276,26 +271,26 @@ def _stretched_loop(
             if max(abs(a), abs(b), abs(c)) <= INAUDIBLE:
                 continue
             level = np.float32(0.5) * (a + b)
-            slope = b - a
-            bend = np.float32(0.5) * (a + c) - b
+            slope = (b - a) / np.float32(hop)
+            bend = (np.float32(0.5) * (a + c) - b) / np.float32(hop * hop)
+            # The phase is start + n · speed + n² · second + n³ · third. The coarse part of the speed is a multiple of 2⁻¹², so that
+            # n times it is exact in single precision (for a hop up to 8192) and wraps without an error; what is left is small.
+            start = np.float32(phase - np.floor(phase + 0.5))
+            speed = 0.5 * (before + own)
+            coarse = np.float32(np.floor(speed * 4096.0) / 4096.0)
+            fine = np.float32(speed - coarse)
+            second = np.float32(0.5 * (own - before) / hop)
+            third = np.float32((before - 2.0 * own + after) / (6.0 * hop * hop))
             for t in range(hop):
-                x = phase + hop * (before * integrals[0, t] + own * integrals[1, t] + after * integrals[2, t])
-                turn = np.float32(x - math.floor(x + 0.5))
+                n = step[t]
+                turn = coarse * n
+                turn -= np.floor(turn)
+                turn += start + n * (fine + n * (second + n * third))
+                turn -= np.floor(turn + np.float32(0.5))
                 folded = np.float32(0.25) - abs(abs(turn) - np.float32(0.25))
                 u = folded * folded
-                value = folded * (
-                    np.float32(6.2831853)
-                    + u
-                    * (
-                        np.float32(-41.3417022)
-                        + u
-                        * (
-                            np.float32(81.6052493)
-                            + u * (np.float32(-76.7058598) + u * (np.float32(42.0586939) + u * np.float32(-15.0946426)))
-                        )
-                    )
-                )
-                w = place[t]
-                total[t] += math.copysign(value, turn) * (level + w * (slope + w * bend))
+                value = np.float32(-76.7058598) + u * (np.float32(42.0586939) + u * np.float32(-15.0946426))
+                value = folded * (np.float32(6.2831853) + u * (np.float32(-41.3417022) + u * (np.float32(81.6052493) + u * value)))
+                total[t] += math.copysign(value, turn) * (level + n * (slope + n * bend))
         for t in range(hop):
             output[frame, t] = total[t]
