@@ -123,12 +123,36 @@ def test_other_formats_are_written(recording, tmp_path, suffix):
     assert level_of(tmp_path / f"out{suffix}", 440) == pytest.approx(20 * np.log10(0.5), abs=0.5)
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_a_recording_in_blocks_is_the_whole_recording(tmp_path, suffix):
+    """Blocks join to what reading at once gives, sample for sample."""
+    path = tmp_path / f"in{suffix}"
+    soundfile.write(path, two_tones(2.0, 22050), 22050)
+    with Recording(path) as recording:
+        joined = np.concatenate(list(recording.blocks(0.3)), 1)
+        np.testing.assert_allclose(joined.T, soundfile.read(path)[0], atol=2e-7)
+        assert recording.samples == recording.expected == 44100
+        assert recording.notes() == []
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".mp3"])
+def test_long_sound_is_written_in_pieces_without_a_seam(tmp_path, suffix):
+    """A compressed file longer than one piece of writing has the tone throughout, and next to nothing beside it."""
+    source, out = tmp_path / "in.wav", tmp_path / f"out{suffix}"
+    soundfile.write(source, 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000 * 4) / 48000), 48000)
+    convert_file(source, out, 48000, 16)
+    sound = soundfile.read(out)[0][4000:-4000]
+    waves = np.stack([np.sin(2 * np.pi * np.arange(len(sound)) / 48), np.cos(2 * np.pi * np.arange(len(sound)) / 48)], 1)
+    fit = waves @ np.linalg.lstsq(waves, sound, rcond=None)[0]
+    assert np.abs(sound - fit).max() < 0.01
+
+
 def odd_files(folder: Path) -> dict[str, tuple[Path, str]]:
     """Files that are read with a remark, by name, with a word of the remark."""
     files = {name: folder / f"{name}.wav" for name in ("nan", "silent", "clipped", "beyond", "short")}
     sound = two_tones(0.2, channels=1)
     broken = sound.copy()
-    broken[100:107], broken[200] = np.nan, np.inf
+    broken[100:106], broken[150], broken[200] = np.nan, 1e300, np.inf
     soundfile.write(files["nan"], broken, RATE, "FLOAT")
     soundfile.write(files["silent"], 0 * sound, RATE, "PCM_16")
     soundfile.write(files["clipped"], np.clip(5 * sound, -1, 1), RATE, "PCM_16")
@@ -160,6 +184,7 @@ def bad_cases(folder: Path, recording: Path) -> dict[str, tuple[list[object], in
     soundfile.write(folder / "none.wav", np.zeros((0, 2)), RATE)
     soundfile.write(folder / "one.wav", np.zeros((1, 1)), RATE)
     soundfile.write(folder / "five.wav", two_tones(channels=5), RATE)
+    soundfile.write(folder / "fast.wav", np.zeros((9, 1)), 2_000_000)
     (folder / "folder").mkdir()
     (folder / "taken.png").write_bytes(b"precious")
     return {
@@ -170,6 +195,7 @@ def bad_cases(folder: Path, recording: Path) -> dict[str, tuple[list[object], in
         "cut": ([folder / "cut.wav", *out], 1, ["cut.wav"]),
         "no samples": ([folder / "none.wav", *out], 1, ["none.wav", "without a single sample"]),
         "one sample": ([folder / "one.wav", *out], 1, ["one.wav", "too short"]),
+        "header": ([folder / "fast.wav", *out], 1, ["2000000 Hz", "header"]),
         "rate": ([recording, *out, "--rate", 0], 2, ["rate 0", "192000"]),
         "bits": ([recording, *out, "--bits", 1], 2, ["1 bits", "2 to 24"]),
         "mu-law bits": ([recording, *out, "--bits", 20, "--mu-law"], 2, ["20 bits", "2 to 16"]),
@@ -185,8 +211,8 @@ def bad_cases(folder: Path, recording: Path) -> dict[str, tuple[list[object], in
 
 
 BAD = [
-    "missing", "folder", "empty", "text", "cut", "no samples", "one sample", "rate", "bits", "mu-law bits", "dither", "both", "hold",
-    "suffix", "mp3 rate", "mp3 channels", "taken", "source",
+    "missing", "folder", "empty", "text", "cut", "no samples", "one sample", "header", "rate", "bits", "mu-law bits", "dither", "both",
+    "hold", "suffix", "mp3 rate", "mp3 channels", "taken", "source",
 ]  # fmt: skip
 
 
@@ -211,7 +237,7 @@ def test_a_recording_may_replace_itself(recording):
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".ogg", ".mp3", ".wav"])
-def test_damaged_recordings_never_end_in_a_traceback(tmp_path, suffix):
+def test_damaged_recordings_never_end_in_a_traceback(tmp_path, capfd, suffix):
     """Files cut off or overwritten anywhere give the sound up to the damage, or are refused in a line that names them."""
     source, bad = tmp_path / f"in{suffix}", tmp_path / f"bad{suffix}"
     soundfile.write(source, two_tones(3.0, 16000), 16000)
@@ -230,6 +256,7 @@ def test_damaged_recordings_never_end_in_a_traceback(tmp_path, suffix):
             refusals.append(str(error))
     assert all(str(bad) in told for told in refusals)
     assert read >= 6
+    assert capfd.readouterr().err == ""
 
 
 def test_a_recording_cut_off_keeps_what_came_before(tmp_path, capsys):

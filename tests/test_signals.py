@@ -319,6 +319,8 @@ def test_mu_law_codes_come_back(levels):
     assert (np.diff(table[1:]) > 0).all()
     np.testing.assert_array_equal(table[[1, levels // 2, levels - 1]], [-1.0, 0.0, 1.0])
     np.testing.assert_array_equal(table[1:], -table[:0:-1])
+    bent = np.log1p((levels - 1) * table[levels // 2 :].astype(float)) / np.log(levels)
+    np.testing.assert_allclose(bent, np.arange(levels // 2) / (levels // 2 - 1), atol=1e-6)
 
 
 def test_mu_law_of_tensors_is_that_of_arrays():

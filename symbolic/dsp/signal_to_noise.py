@@ -34,9 +34,13 @@ def power_ratio(power: float, other: float) -> float:
 
 def uniform_snr(bit_depth: int, level_db: float = 0.0, dither: str = "none", shaping: np.ndarray | None = None) -> float:
     """What theory says for a sine `level_db` above full scale: 16 → 98.1; TPDF dither takes 4.77 dB, a shaping filter its own gain."""
+    return level_db + power_ratio(0.5, uniform_noise(bit_depth, dither, shaping))
+
+
+def uniform_noise(bit_depth: int, dither: str = "none", shaping: np.ndarray | None = None) -> float:
+    """The power of the error by theory: step² / 12, the dither's share, and both through the shaping filter."""
     gain = 1.0 if shaping is None else 1.0 + float(np.sum(np.asarray(shaping) ** 2))
-    noise = (1 / 12 + DITHER_POWER[dither]) * gain * 4.0 ** (1 - bit_depth)
-    return level_db + power_ratio(0.5, noise)
+    return (1 / 12 + DITHER_POWER[dither]) * gain * 4.0 ** (1 - bit_depth)
 
 
 def mu_law_snr(sound: np.ndarray, levels: int = LEVELS) -> float:
@@ -45,6 +49,11 @@ def mu_law_snr(sound: np.ndarray, levels: int = LEVELS) -> float:
     256 levels give 38 dB at full scale and 36 dB at a tenth of it. A sine alone lies up to 0.8 dB beside it, because it dwells at its
     peaks, which may fall on a level or between two.
     """
+    return power_ratio(float(np.mean(np.square(sound, dtype=np.float64))), mu_law_noise(sound, levels))
+
+
+def mu_law_noise(sound: np.ndarray, levels: int = LEVELS) -> float:
+    """The power of the error by theory, of sound within −1 … 1."""
     mu = levels - 1
     local = math.log1p(mu) / (levels // 2 - 1) * (1 / mu + np.abs(np.asarray(sound, np.float64)))
-    return power_ratio(float(np.mean(np.square(sound, dtype=np.float64))), float(np.mean(local**2)) / 12)
+    return float(np.mean(local**2)) / 12

@@ -58,8 +58,9 @@ class Spectrogram:
             self._rest = sound
             return
         windows = np.lib.stride_tricks.sliding_window_view(sound, self.size, axis=1)[:, :: self.hop]
-        for start in range(0, windows.shape[1], 256):
-            some = windows[:, start : start + 256]
+        count = max(1, 256 // len(sound))
+        for start in range(0, windows.shape[1], count):
+            some = windows[:, start : start + count]
             self._note((np.abs(np.fft.rfft(some * self._window)) ** 2).mean(0))
         self._rest = sound[:, windows.shape[1] * self.hop :].copy()
 

@@ -17,7 +17,7 @@ from symbolic.dsp.dither import dequantise, quantise, shaping_filter
 from symbolic.dsp.mu_law import mu_law_decode, mu_law_encode
 from symbolic.dsp.resampling import PointSampler, Resampler
 from symbolic.dsp.sampling import hold
-from symbolic.dsp.signal_to_noise import DITHER_POWER, power_ratio
+from symbolic.dsp.signal_to_noise import mu_law_noise, power_ratio, uniform_noise
 from symbolic.dsp.spectrogram import Spectrogram, draw_spectrograms
 from symbolic.errors import InputError, UsageError
 from symbolic.files import new_file, refuse_existing
@@ -121,19 +121,19 @@ class _Quantiser:
 
     def process(self, sound: np.ndarray) -> np.ndarray:
         """Sound (C, S) → values of the quantiser (C, S) float64."""
-        step = 2.0 ** (1 - self.bits)
+        if not sound.size:
+            return sound
         if self.mu_law:
-            values = mu_law_decode(mu_law_encode(sound, 2**self.bits), 2**self.bits).astype(np.float64)
-            mu = 2**self.bits - 1
-            local = math.log1p(mu) / (2 ** (self.bits - 1) - 1) * (1 / mu + np.abs(sound))
-            self.expected_error += float(np.sum(local**2)) / 12
+            levels = 2**self.bits
+            values = mu_law_decode(mu_law_encode(sound, levels), levels).astype(np.float64)
+            self.expected_error += sound.size * mu_law_noise(sound, levels)
             self.overloaded += int((np.abs(sound) > 1.0).sum())
         else:
             whole = quantise(sound, self.bits, self.generator, self.dither, self.shaping, self.memory)
             values = dequantise(whole, self.bits)
-            gain = 1.0 if self.shaping is None else 1.0 + float(np.sum(self.shaping**2))
-            self.expected_error += sound.size * step**2 * (1 / 12 + DITHER_POWER[self.dither]) * gain
-            self.overloaded += int(((sound > 1.0 - step / 2) | (sound < -1.0 - step / 2)).sum())
+            self.expected_error += sound.size * uniform_noise(self.bits, self.dither, self.shaping)
+            half = 2.0**-self.bits
+            self.overloaded += int(((sound > 1.0 - half) | (sound < -1.0 - half)).sum())
         self.power += float(np.sum(sound**2))
         self.error += float(np.sum((values - sound) ** 2))
         self.samples += sound.shape[1]

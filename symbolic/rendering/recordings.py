@@ -4,7 +4,9 @@ Sound is (channels, samples) float64, full scale is −1 … 1. What a file hold
 samples that are no numbers become silence.
 """
 
+import contextlib
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from symbolic.errors import InputError
 
 BLOCK_SECONDS = 1.0
 PIECE = 4096  # samples read at once: so many may be lost where a file is damaged
+BLOCK_VALUES = 1 << 21  # in a block at most, over all channels
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000
+LARGEST = 1e9  # a float above this, 180 dB beyond full scale, is no sample of sound
 UNKNOWN = 1 << 60  # libsndfile says more than this for a file that does not tell its length
 
 
@@ -29,6 +34,10 @@ class Recording:
         self._file = _opened(self.path)
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
+        if not LOWEST_RATE <= self.sample_rate <= HIGHEST_RATE:
+            self._file.close()
+            limits = f"{LOWEST_RATE} … {HIGHEST_RATE} Hz"
+            raise InputError(f"{self.path}: its sample rate, {self.sample_rate} Hz, is outside {limits}; is its header damaged?")
         self.expected = self._file.frames if 0 < self._file.frames < UNKNOWN else None  # samples, if the file tells
         self.samples = 0
         self.replaced = 0  # samples that were no numbers
@@ -55,7 +64,7 @@ class Recording:
 
         A damaged file ends where the damage begins, and `notes` tells; raises `InputError` when nothing can be read before that.
         """
-        size = max(PIECE, round(seconds * self.sample_rate))
+        size = max(PIECE, min(round(seconds * self.sample_rate), BLOCK_VALUES // self.channels))
         while not self.damage:
             pieces: list[np.ndarray] = []
             while sum(map(len, pieces)) < size and len(piece := self._piece()):
@@ -87,14 +96,15 @@ class Recording:
     def _piece(self) -> np.ndarray:
         """The next few frames (S, C), none at the end and where the file is damaged."""
         try:
-            return self._file.read(PIECE, dtype="float64", always_2d=True)
+            with _quiet(self._file.format == "MP3"):
+                return self._file.read(PIECE, dtype="float64", always_2d=True)
         except soundfile.LibsndfileError as error:
             self.damage = _why(error)
             return np.zeros((0, self.channels))
 
     def _examined(self, block: np.ndarray) -> np.ndarray:
         self.samples += block.shape[1]
-        finite = np.isfinite(block)
+        finite = np.abs(block) < LARGEST  # false for what is no number
         if not finite.all():
             self.replaced += int((~finite).sum())
             block[~finite] = 0.0
@@ -109,6 +119,29 @@ class Recording:
         return block
 
 
+class _Forwards(soundfile.SoundFile):
+    """A file that is only read on: soundfile otherwise seeks after each piece, after which an MP3 decodes to something else."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@contextlib.contextmanager
+def _quiet(wanted: bool) -> Iterator[None]:
+    """Keep the MP3 decoder, which writes about each bad frame to stderr by itself, from doing so."""
+    if not wanted:
+        yield
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _opened(path: Path) -> soundfile.SoundFile:
     try:
         if path.is_dir():
@@ -119,7 +152,8 @@ def _opened(path: Path) -> soundfile.SoundFile:
             raise InputError(f"{path}: empty (0 bytes)")
         with path.open("rb"):
             pass
-        return soundfile.SoundFile(path)
+        with _quiet(path.suffix.lower() == ".mp3"):
+            return _Forwards(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a suffix such as .raw wants parameters
