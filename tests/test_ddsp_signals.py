@@ -310,7 +310,7 @@ def test_tables_on_both_paths_are_equal_and_blocks_do_not_matter() -> None:
     np.testing.assert_allclose(fast, slow, atol=3e-6)
 
 
-@pytest.mark.parametrize("pitch", [110.3, 997.0, 2500.7])
+@pytest.mark.parametrize("pitch", [30.1, 110.3, 997.0, 2500.7])
 def test_a_sawtooth_from_a_table_does_not_alias(pitch: float) -> None:
     """Whatever is not a harmonic of a sawtooth is 100 dB below its fundamental."""
     frames = 500
