@@ -265,6 +265,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--random-seed", type=int, default=0)
     parser.add_argument("--splits", nargs="+", choices=["valid", "test"], help="score the chosen weights in float32, and train nothing")
+    parser.add_argument("--mean-of-keys", action="store_true", help="with --splits: also under the mean of twelve keys' probabilities")
     for name, value in asdict(Recipe()).items():
         kind = (lambda text: text == "true") if isinstance(value, bool) else type(value)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
@@ -278,7 +279,7 @@ def main() -> None:
         model = make_model(recipe)
         model.load_state_dict(load_file(str(options.run / "best.safetensors")), strict=False)
         for split in options.splits:
-            for keys, how in (("own key", nats_of), ("mean of keys", nats_over_keys)):
+            for keys, how in (("own key", nats_of), ("mean of keys", nats_over_keys))[: 1 + options.mean_of_keys]:
                 print(json.dumps({"split": split, "keys": keys} | score(how(model, pieces[split], recipe), pieces[split])), flush=True)
         return
     recipe = Recipe(**{name: getattr(options, name) for name in asdict(Recipe())})
