@@ -1,7 +1,8 @@
 """What the commands share: a seed by file or name, progress bars, sound."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,10 @@ def music_output(name: str) -> Path:
     return output
 
 
-def render_to(score: Any, output: Path, force: bool, **options: Any) -> tuple[dict[str, Any], float]:
-    """Render `score` to a file with a progress bar: the report, and the seconds it took."""
-    from symbolic.rendering import render_file
-
-    clock = time.perf_counter()
-    with Progress(100, "render", "%") as progress:
+@contextmanager
+def percents(name: str) -> Iterator[Callable[[float, float], None]]:
+    """A progress bar in percent, moved by telling it what is done and what is to be done."""
+    with Progress(100, name, "%") as progress:
         done = 0
 
         def tell(seconds: float, total: float) -> None:
@@ -40,6 +39,15 @@ def render_to(score: Any, output: Path, force: bool, **options: Any) -> tuple[di
             progress(percent - done)
             done = percent
 
+        yield tell
+
+
+def render_to(score: Any, output: Path, force: bool, **options: Any) -> tuple[dict[str, Any], float]:
+    """Render `score` to a file with a progress bar: the report, and the seconds it took."""
+    from symbolic.rendering import render_file
+
+    clock = time.perf_counter()
+    with percents("render") as tell:
         report = asdict(render_file(score, output, force=force, progress=tell, **options))
     return report, time.perf_counter() - clock
 

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from symbolic.commands.console import Outcome, Progress
+from symbolic.commands.console import Outcome, percents
 from symbolic.commands.middle import Verb
 
 
@@ -14,15 +14,7 @@ def signal_command(options: argparse.Namespace) -> Outcome:
 
     output = Path(options.output or f"{Path(options.file).stem}-{options.rate}-{options.bits}.wav")
     picture = output.with_suffix(".png")
-    with Progress(100, "signal", "%") as progress:
-        done = 0
-
-        def tell(seconds: float, total: float) -> None:
-            nonlocal done
-            percent = int(100 * seconds / max(total, 1e-9))
-            progress(percent - done)
-            done = percent
-
+    with percents("signal") as tell:
         report = convert_file(
             options.file, output, options.rate, options.bits, anti_alias=options.filter, dither=options.dither, mu_law=options.mu_law,
             held=options.hold, picture=picture, random_seed=options.random_seed, force=options.force, progress=tell,

@@ -2,7 +2,8 @@
 
 Shapes: B batch, T tokens, M memory length, C hidden width, H heads, D = C / H, V vocabulary size.
 Source: Dai et al., "Transformer-XL" (2019), and the beat embedding of musicautobot (Shaw 2019). Different on purpose:
-layer normalisation before each part, a window that slides with every query (see `attention`), beats from the meter instead of a fixed grid.
+layer normalisation before each part, a window that slides with every query (see `attention`), memory as keys and values instead of
+hidden states, beats from the meter instead of a fixed grid.
 """
 
 from dataclasses import dataclass
