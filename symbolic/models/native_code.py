@@ -198,14 +198,17 @@ class Code:
         return Number(self, self.builder.call(self.outside(f"llvm.fma.v{LANES}f32", VECTOR, [VECTOR] * 3), [a.value, b.value, c.value]))
 
 
-def machine_code(module: ir.Module, name: str) -> Callable[[int], None]:
-    """The module's function `name`, which takes one address, made for this processor; it keeps its own code alive."""
+def machine_code(module: ir.Module, name: str, processor: str = "") -> Callable[[int], None]:
+    """The module's function `name`, which takes one address, made for this processor; it keeps its own code alive.
+
+    `processor` is LLVM's name of an older one whose instructions are to do ("haswell": AVX2).
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
-    features = llvm.get_host_cpu_features().flatten()
-    target, processor = llvm.Target.from_default_triple(), llvm.get_host_cpu_name()
+    features = "" if processor else llvm.get_host_cpu_features().flatten()
+    target, processor = llvm.Target.from_default_triple(), processor or llvm.get_host_cpu_name()
     machine, owned = (target.create_target_machine(cpu=processor, features=features, opt=2, jit=True) for _ in range(2))
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = options.slp_vectorization = False
