@@ -125,8 +125,9 @@ def _refined(repetition: np.ndarray, coarse: np.ndarray, span: float, known: boo
     period = np.asarray(coarse, np.float64).copy()
     height = np.zeros(len(period))
     reach = 2 ** (NEAR / 12) - 1
-    # A known note may be off by `reach`: the first look is at so many periods that this is more than a sample and a half.
-    number = np.clip(np.round(32 / period), 1, 8) if known else np.ones(len(period))
+    # A known note may be off by `reach`: the first look is at so many periods that this is more than a sample and a half. An odd
+    # number: an even one is whole periods of the octave below too, and would hide that the label is an octave too high.
+    number = np.clip(2 * np.floor(16 / period) + 1, 1, 7) if known else np.ones(len(period))
     for turn in range(8):
         place = number * period
         wide = np.maximum(1.0, reach * place if known and turn == 0 else 0.0 * place)

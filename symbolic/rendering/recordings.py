@@ -81,7 +81,7 @@ class Recording:
         lines = []
         if self.damage:
             lines.append(f"damaged after {self.samples / self.sample_rate:.2f} s ({self.damage}); the rest is left out")
-        elif self.expected is not None and self.samples < self.expected:
+        elif self.expected is not None and self.samples < self.expected and self._file.format != "MP3":  # its length is a guess
             lines.append(f"the file ends early: {self.samples:,} of {self.expected:,} samples are there")
         if self.replaced:
             lines.append(f"{self.replaced:,} samples were no numbers and became silence")

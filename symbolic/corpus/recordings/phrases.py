@@ -1,0 +1,145 @@
+"""What sounds between two silences: notes and phrases cut from a piece, with pitch and loudness frame by frame.
+
+A frame is 4 ms, 192 samples at 48 kHz; what describes it describes its middle. Loudness is A-weighted, in decibels, in the units of
+`symbolic.dsp.a_weighting`, from the sound at 16 kHz; pitch is in hertz. A phrase is whole frames and 12 s long at most.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symbolic.corpus.recordings.labels import Label, note_name
+from symbolic.corpus.recordings.pieces import SAMPLE_RATE, Piece
+from symbolic.corpus.recordings.polyphony import fault
+from symbolic.dsp.a_weighting import FRAME_SIZE, a_weighted_loudness
+from symbolic.dsp.pitch_tracking import PERIODIC, PitchTrack, track_pitch
+from symbolic.dsp.units import hz_to_midi, midi_to_hz
+
+if TYPE_CHECKING:
+    import torch
+
+HOP = 192
+FRAME_RATE = SAMPLE_RATE // HOP
+LOW_RATE = 16000
+LOW_HOP = HOP * LOW_RATE // SAMPLE_RATE
+BELOW_PEAK, SILENT = 50.0, -70.0  # dB: quieter than the loudest frame by so much, or than this, is silence
+BRIDGED, SHORTEST, LONGEST = 0.2, 0.08, 12.0  # seconds: shorter silences belong to a phrase; shorter phrases are noises
+LEAD, TAIL = 4, 12  # frames kept before and after
+FADE = 3  # frames at the cut edges
+LOUD = 20.0  # dB below the loudest frame of a phrase: frames that must have a pitch
+
+
+@dataclass
+class Phrase:
+    """F frames: `sound` (F · 192,), `low` (F · 64,) the same at 16 kHz, `pitch`, `loudness`, `periodicity` (F,), all float32.
+
+    `start` is in seconds into the file; `fault` is "" or why it is not to be learned from, `doubt` what a person should know.
+    """
+
+    start: float
+    sound: np.ndarray
+    low: np.ndarray
+    pitch: np.ndarray
+    loudness: np.ndarray
+    periodicity: np.ndarray
+    fault: str = ""
+    doubt: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.pitch) / FRAME_RATE
+
+
+def phrases(piece: Piece, label: Label) -> list[Phrase]:
+    """The phrases of a piece in order, those with a fault too; none in silence."""
+    import torch
+
+    from symbolic.dsp.decimation import decimate
+
+    frames = -(-len(piece.sound) // HOP)
+    sound = np.pad(piece.sound, (0, frames * HOP - len(piece.sound)))
+    loudness = frame_loudness(decimate(torch.from_numpy(sound)[None], SAMPLE_RATE // LOW_RATE))[0].numpy()
+    found = []
+    for first, last in _spans(loudness):
+        faded = sound[first * HOP : last * HOP] * np.repeat(_edges(last - first), HOP).astype(np.float32)
+        low = decimate(torch.from_numpy(faded)[None], SAMPLE_RATE // LOW_RATE)
+        track, wrong, doubt = _pitch(low[0].numpy(), label)
+        levels = frame_loudness(low)[0].numpy()
+        phrase = Phrase(piece.start + first / FRAME_RATE, faded, low[0].numpy(), track.pitch.astype(np.float32), levels,
+                        track.periodicity.astype(np.float32), wrong, doubt)  # fmt: skip
+        found.append(phrase)
+    return found
+
+
+def frame_loudness(low: "torch.Tensor") -> "torch.Tensor":
+    """Loudness (B, F) in decibels at the middles of the frames of sound (B, F · 64) at 16 kHz."""
+    import torch
+
+    # a_weighted_loudness looks around the frames' beginnings: half a frame earlier, those are their middles.
+    shifted = torch.nn.functional.pad(low[:, LOW_HOP // 2 :], (0, LOW_HOP // 2))
+    return a_weighted_loudness(shifted, LOW_RATE, FRAME_RATE, FRAME_SIZE)[:, : low.shape[1] // LOW_HOP]
+
+
+def _spans(loudness: np.ndarray) -> list[tuple[int, int]]:
+    """First and last + 1 frame of each phrase."""
+    heard = loudness > max(float(loudness.max()) - BELOW_PEAK, SILENT)
+    edges = np.flatnonzero(np.diff(np.pad(heard.astype(np.int8), 1)))
+    runs = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    joined: list[tuple[int, int]] = []
+    for first, last in runs:
+        if joined and first - joined[-1][1] < BRIDGED * FRAME_RATE:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    cut = []
+    for first, last in joined:
+        if last - first < SHORTEST * FRAME_RATE:
+            continue
+        first, last = max(0, first - LEAD), min(len(loudness), last + TAIL)
+        while last - first > LONGEST * FRAME_RATE:
+            search = slice(first + round(LONGEST / 2 * FRAME_RATE), first + round(LONGEST * FRAME_RATE))
+            middle = search.start + int(loudness[search].argmin())
+            cut.append((first, middle))
+            first = middle
+        cut.append((first, last))
+    return cut
+
+
+def _edges(frames: int) -> np.ndarray:
+    """Gains (F,) that begin and end a phrase without a click, in steps of a frame."""
+    rise = np.minimum(1.0, (np.arange(frames) + 1) / (FADE + 1))
+    return np.asarray(rise * rise[::-1])
+
+
+def _pitch(low: np.ndarray, label: Label) -> tuple[PitchTrack, str, str]:
+    """The pitch of a phrase at 16 kHz, and what is wrong with it: a fault that excludes it, a doubt that does not."""
+    energy = np.square(low.reshape(-1, LOW_HOP)).sum(1)
+    loud = energy > energy.max() * 10 ** (-LOUD / 10)
+    track, note = (None, None) if label.note is None else _named(low, label.note, loud)
+    if track is None:
+        track = track_pitch(low, LOW_RATE, LOW_HOP)
+    wrong = fault(low, track, loud, LOW_RATE, named=note is not None)
+    if label.note is None or wrong or note == label.note:
+        return track, wrong, ""
+    heard = round(float(hz_to_midi(float(np.median(track.pitch[loud])))))
+    return track, "", "" if heard == label.note else f"named {note_name(label.note)} but sounds as {note_name(heard)}: this is believed"
+
+
+def _named(low: np.ndarray, label: int, loud: np.ndarray) -> tuple[PitchTrack | None, int | None]:
+    """The pitch near a labelled note, or near an octave of it where that is what sounds; None where neither is."""
+    tracks = {note: _tracked(low, float(midi_to_hz(float(note)))) for note in (label - 12, label, label + 12)}
+    sure = {note: 0.0 if track is None else float(np.median(track.periodicity[loud])) for note, track in tracks.items()}
+    # What repeats after one period repeats after two: an octave lower must repeat clearly better, an octave higher as well.
+    note = label
+    if sure[label - 12] > sure[label] + 0.1:
+        note = label - 12
+    elif sure[label + 12] > sure[label] - 0.02:
+        note = label + 12
+    return (tracks[note], note) if sure[note] >= PERIODIC else (None, None)
+
+
+def _tracked(low: np.ndarray, hertz: float) -> PitchTrack | None:
+    """The pitch near a note, or None where it is too high to be one."""
+    return track_pitch(low, LOW_RATE, LOW_HOP, note=hertz) if 20 < hertz < 4500 else None

@@ -1,0 +1,1 @@
+"""Learned voices: pitch and loudness in, sound out."""

@@ -1,0 +1,121 @@
+"""Pitch and loudness → the amplitudes of harmonics and of noise bands, frame by frame: the part of a voice that learns.
+
+Shapes: B rows, F frames, K partials, M noise bands, H memory, G = F / stride steps of the network. Pitch is in hertz and enters as a
+MIDI number over 127 with sines and cosines over the octaves (raw hertz would be lost in a normalisation); loudness in decibels, −80 for
+silence, enters as dB / 80 + 1.
+
+The network steps once in `stride` frames and says the same of all of them; only the loudness it is relative to moves with each frame.
+Each input has its own layers, a GRU remembers, and three heads speak of amplitudes in nepers (natural logarithms) relative to the sine of
+1 kHz that would be as loud: a level for each partial by its number, a resonance curve over frequency that every partial reads at its
+own place, and the noise bands. What an instrument's body does at 2 kHz is so learned once for all notes. Silence is exactly 0.
+
+After Engel et al., "DDSP: Differentiable Digital Signal Processing", ICLR 2020 (`RnnFcDecoder`), which has one head by number only, sized
+by a sigmoid; the curve over frequency and the reference to the loudness are ours.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from symbolic.dsp.a_weighting import RANGE_DB
+from symbolic.models.voices.configuration import VoiceConfig
+
+REFERENCE_DB = 19.8  # the loudness of a sine of amplitude 1 at 1 kHz
+CEILING = 6.0  # nepers above the reference, the most that can be said: 52 dB
+PERIODS = (48.0, 24.0, 12.0, 6.0)  # semitones
+BEND = 400.0  # hertz: below it the points of the resonance curve lie evenly, above it by octaves
+
+
+@dataclass
+class Controls:
+    """What sounds: `amplitudes` (B, F, K) of the partials, `gains` (B, F, M) of the noise bands."""
+
+    amplitudes: torch.Tensor
+    gains: torch.Tensor
+
+
+class VoiceDecoder(nn.Module):
+    """The network; its state is the GRU's memory (1, B, H)."""
+
+    def __init__(self, config: VoiceConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.pitch_layers = _layers(1 + 2 * len(PERIODS), width, 2)
+        self.loudness_layers = _layers(config.stride + 1, width, 2)
+        inputs = 2 * width + config.timbre
+        self.gru = nn.GRU(inputs, config.memory, batch_first=True)
+        self.output_layers = _layers(config.memory + inputs, 2 * width, 2)
+        self.by_number = nn.Linear(2 * width, config.partials)
+        self.by_frequency = nn.Linear(2 * width, config.envelope_points)
+        self.noise = nn.Linear(2 * width, config.noise_bands)
+        with torch.no_grad():  # begin near a soft sawtooth over faint noise
+            self.by_number.bias.copy_(-1.2 * torch.log(torch.arange(1.0, config.partials + 1)) - 1.0)
+            self.by_frequency.bias.zero_()
+            self.noise.bias.fill_(-5.0)
+            for head in (self.by_number, self.by_frequency, self.noise):
+                head.weight.mul_(0.3)
+
+    def forward(
+        self, pitch: torch.Tensor, loudness: torch.Tensor, state: torch.Tensor | None = None, timbre: torch.Tensor | None = None
+    ) -> tuple[Controls, torch.Tensor]:
+        """Controls of pitch (B, F) in hertz and loudness (B, F) in decibels, with timbre (B, G, Z) if any; and the state after them.
+
+        Raises `ValueError` when F is no multiple of the stride.
+        """
+        rows, frames = pitch.shape
+        stride = self.config.stride
+        if frames % stride:
+            raise ValueError(f"{frames} frames are no multiple of the stride {stride}")
+        loudness = loudness.clamp(min=-RANGE_DB)
+        steps = (rows, frames // stride, stride)
+        parts = [
+            self.pitch_layers(_pitch_features(pitch.reshape(steps).log2().mean(-1).exp2())),
+            self.loudness_layers(_loudness_features(loudness.reshape(steps))),
+        ]
+        if timbre is not None:
+            parts.append(timbre)
+        inputs = torch.cat(parts, -1)
+        remembered, state = self.gru(inputs, state)
+        hidden = self.output_layers(torch.cat([remembered, inputs], -1))
+        heads = [self.by_number(hidden), self.by_frequency(hidden), self.noise(hidden)]
+        by_number, curve, noise = (head.repeat_interleave(stride, 1) for head in heads)
+        reference = (10 ** ((loudness - REFERENCE_DB) / 20) - 10 ** ((-RANGE_DB - REFERENCE_DB) / 20))[..., None]
+        return Controls(reference * _gain(by_number + self._read_curve(curve, pitch)), reference * _gain(noise)), state
+
+    def _read_curve(self, curve: torch.Tensor, pitch: torch.Tensor) -> torch.Tensor:
+        """The curve (B, F, E) at the partials' frequencies: (B, F, K)."""
+        points = curve.shape[-1]
+        frequency = pitch[..., None] * torch.arange(1, self.config.partials + 1, device=pitch.device)
+        top = math.log1p(self.config.sample_rate / 2 / BEND)
+        place = (torch.log1p(frequency / BEND) * ((points - 1) / top)).clamp(max=points - 1.001)
+        below = place.long()
+        part = place - below
+        return torch.gather(curve, -1, below) * (1 - part) + torch.gather(curve, -1, below + 1) * part
+
+
+def _layers(inputs: int, width: int, depth: int) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for _ in range(depth):
+        parts += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.LeakyReLU(0.1)]
+        inputs = width
+    return nn.Sequential(*parts)
+
+
+def _pitch_features(pitch: torch.Tensor) -> torch.Tensor:
+    note = 69 + 12 * torch.log2(pitch / 440)
+    turns = [2 * math.pi * note / period for period in PERIODS]
+    return torch.stack([note / 63.5 - 1, *(torch.sin(turn) for turn in turns), *(torch.cos(turn) for turn in turns)], -1)
+
+
+def _loudness_features(loudness: torch.Tensor) -> torch.Tensor:
+    """Of each frame in a step, and the square of their mean."""
+    scaled = 2 * (loudness / RANGE_DB + 1) - 1
+    return torch.cat([scaled, scaled.mean(-1, keepdim=True) ** 2], -1)
+
+
+def _gain(nepers: torch.Tensor) -> torch.Tensor:
+    """Amplitude factors that may fall without end and stay below the ceiling."""
+    return torch.exp(CEILING - nn.functional.softplus(CEILING - nepers))
