@@ -129,8 +129,9 @@ def test_the_same_random_numbers_give_the_same_codes(temperature):
         parts = [decoder.play(lanes, told[j : j + 8], numbers[:, j * 16 : (j + 8) * 16], np.full(5, temperature)) for j in range(0, 32, 8)]
         made.append(np.concatenate(parts, 1))
     np.testing.assert_array_equal(made[0], made[1])
-    assert len(np.unique(made[0])) > 3
-    if temperature == 0:
+    if temperature:
+        assert len(np.unique(made[0])) > 5
+    else:
         likeliest = model.decoder(torch.from_numpy(made[0]), conditioning).argmax(-1)
         np.testing.assert_array_equal(made[0], likeliest)
 
@@ -244,7 +245,9 @@ def test_the_encoder_hears_loudness_and_place():
     changed[:, 8 * 512 :] = 0
     apart = (encoder(changed) - codes).abs().amax(-1)[0] > 1e-6
     assert apart[8:].all()
-    assert not apart[:5].any()
+    assert not apart[: 8 - encoder.margin].any()
+    margin = encoder.margin
+    torch.testing.assert_close(encoder(sound[:, 512 * 2 : 512 * 14])[:, margin:-margin], codes[:, 2 + margin : 14 - margin])
     with pytest.raises(ValueError, match="no whole number of codes"):
         encoder(sound[:, :100])
 
@@ -360,5 +363,5 @@ def test_codes_in_a_file(tmp_path):
 def test_shapes_that_do_not_fit(fields):
     """Each is refused with its name and value."""
     name, value = next(iter(fields.items()))
-    with pytest.raises(ValueError, match=rf"{name}.*{value}"):
+    with pytest.raises(InputError, match=rf"{name}.*{value}"):
         WavenetConfig(**fields)

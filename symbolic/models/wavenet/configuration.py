@@ -8,13 +8,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from symbolic.errors import InputError
+
 VERSION = 1
 KIND = "symbolic-wavenet"
 
 
 @dataclass(frozen=True)
 class WavenetConfig:
-    """Shapes of the network. Raises `ValueError` for shapes that do not fit together."""
+    """Shapes of the network. Raises `InputError` for shapes that do not fit together."""
 
     channels: int = 64
     """Width of the decoder; a multiple of 32."""
@@ -33,21 +35,21 @@ class WavenetConfig:
     conditioning: int = 64
     """Width of a conditioning vector."""
     encoder_channels: int = 128
-    encoder_layers: int = 4
+    encoder_layers: int = 3
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is {value!r}; a whole number from 1 is wanted")
+                raise InputError(f"{name} is {value!r}; a whole number from 1 is wanted")
         for name in ("channels", "conditioning"):
             if getattr(self, name) % 32:
-                raise ValueError(f"{name} is {getattr(self, name)}; a multiple of 32 is wanted")
+                raise InputError(f"{name} is {getattr(self, name)}; a multiple of 32 is wanted")
         if self.kernel < 2:
-            raise ValueError(f"kernel is {self.kernel}; 2 or 3 is wanted")
+            raise InputError(f"kernel is {self.kernel}; 2 or 3 is wanted")
         if self.levels % 128:
-            raise ValueError(f"levels is {self.levels}; a multiple of 128 is wanted, such as 256")
+            raise InputError(f"levels is {self.levels}; a multiple of 128 is wanted, such as 256")
         if self.code_samples % self.hold:
-            raise ValueError(f"hold ({self.hold}) must divide code_samples ({self.code_samples})")
+            raise InputError(f"hold ({self.hold}) must divide code_samples ({self.code_samples})")
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -73,7 +75,7 @@ def to_json(config: WavenetConfig) -> dict[str, Any]:
 
 
 def from_json(content: Any) -> WavenetConfig:
-    """The configuration that `to_json` gave. Raises `ValueError` for another kind or version, or what is no configuration."""
+    """The configuration that `to_json` gave. Raises `ValueError` for another kind or version, and `InputError` for shapes."""
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise ValueError(f"it is of the kind {content.get('kind')!r}, not {KIND!r}" if isinstance(content, dict) else "it is no mapping")
     if content.get("version") != VERSION:

@@ -65,8 +65,9 @@ class Decoder(nn.Module):
             x, skip = layer(x, bias)
             total = skip if total is None else total + skip
         assert total is not None
-        hidden = torch.relu(self.hidden(torch.relu(total.transpose(1, 2))))
-        return self.head(hidden)
+        hidden = torch.relu(self.hidden(torch.relu(total.transpose(1, 2)))).to(self.head.weight.dtype)
+        with torch.autocast(hidden.device.type, enabled=False):  # a logit of 10 in bfloat16 is known to 0.03 only
+            return self.head(hidden)
 
 
 def bits_per_sample(logits: Tensor, codes: Tensor, counted: Tensor | None = None) -> Tensor:

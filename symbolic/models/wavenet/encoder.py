@@ -15,7 +15,10 @@ FLOOR = 1e-4  # of a magnitude, 80 dB below a full-scale sine
 
 
 class Encoder(nn.Module):
-    """Sound (B, S) at `sample_rate`, full scale −1 … 1 → codes (B, F, `code_size`); S a whole number of `code_samples`, F of them."""
+    """Sound (B, S) at `sample_rate`, full scale −1 … 1 → codes (B, F, `code_size`); S a whole number of `code_samples`, F of them.
+
+    Around the sound there is silence. A code depends on the `margin` codes' length of sound before and after it.
+    """
 
     window: Tensor
 
@@ -27,16 +30,18 @@ class Encoder(nn.Module):
         self.first = nn.Conv1d(config.code_samples + 1, H, 3, padding=1)
         self.blocks = nn.ModuleList(nn.Conv1d(H, H, 3, padding=2**layer, dilation=2**layer) for layer in range(config.encoder_layers))
         self.last = nn.Conv1d(H, config.code_size, 1)
+        self.margin = 2 + sum(2**layer for layer in range(config.encoder_layers))
 
     def forward(self, sound: Tensor) -> Tensor:
         """The codes; code f sees a window of two codes around its middle, and its neighbours."""
-        size = self.config.code_samples
+        size, margin = self.config.code_samples, self.margin
         if sound.shape[-1] % size:
             raise ValueError(f"{sound.shape[-1]} samples are no whole number of codes of {size} samples")
-        around = functional.pad(sound, (size // 2, size - size // 2)).unfold(-1, 2 * size, size) * self.window
+        silence = (margin * size + size // 2, margin * size + size - size // 2)
+        around = functional.pad(sound, silence).unfold(-1, 2 * size, size) * self.window
         magnitude = torch.fft.rfft(around).abs() * (2 / size)
         spectrum = torch.log(magnitude + FLOOR) / 3 + 2  # about −1 … 2.7
         x = functional.gelu(self.first(spectrum.transpose(1, 2)))
         for block in self.blocks:
             x = x + functional.gelu(block(x))
-        return torch.tanh(self.last(x)).transpose(1, 2)
+        return torch.tanh(self.last(x))[..., margin:-margin].transpose(1, 2)

@@ -38,7 +38,7 @@ def load_wavenet(folder: str | Path) -> Wavenet:
             raise InputError(f"{folder}: no {name} in it, so this is no WaveNet voice")
     try:
         model = Wavenet(from_json(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, InputError) as error:
         raise InputError(f"{folder / 'config.json'}: no WaveNet voice that this program can read: {error}") from error
     try:
         model.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
