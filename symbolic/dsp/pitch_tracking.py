@@ -9,6 +9,7 @@ A period is then measured over as many periods as fit into 12 ms, so a high note
 Where the note is known (a label), only the pitches within 0.8 of a semitone of it are looked at: no octave can be missed.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ CANDIDATES = 6
 LONG_PERIOD_COST = 0.03  # for each octave of a longer period: two periods repeat as well as one
 LEAP_COST = 0.35  # for each octave from frame to frame
 PERIODIC = 0.5  # below this a frame has no pitch of its own
-UPSAMPLING = 4  # of the autocorrelation: the highest periods are a few samples
+FINE_LAGS, UPSAMPLING = 48, 4  # up to so many samples the autocorrelation is read between its lags: the shortest periods are few
 
 
 @dataclass
@@ -50,16 +51,15 @@ def track_pitch(
     window = max(round(0.024 * sample_rate), round(1.5 * sample_rate / lowest))
     # A lag looks at window + lag samples; those of the lag that is measured have their middle in the frame's.
     before = round((window + max(0.8 * SPAN * sample_rate, sample_rate / np.sqrt(lowest * highest))) / 2)
-    padded = np.pad(np.asarray(sound[: frames * hop], np.float64), (before, window + longest))
-    finer = UPSAMPLING if note is None else 1
+    padded = np.pad(np.asarray(sound[: frames * hop], np.float32), (before, window + longest))
     repetition = np.empty((frames, longest), np.float32)
     candidates = []
     for start in range(0, frames, CHUNK):
         middles = np.arange(start, min(frames, start + CHUNK)) * hop + hop // 2
-        fine = _repetition(padded[middles[:, None] + np.arange(window + longest - 1)], window, longest, finer)
-        repetition[start : start + CHUNK] = fine[:, ::finer]
+        found = _repetition(padded[middles[:, None] + np.arange(window + longest - 1)], window, longest)
+        repetition[start : start + CHUNK] = found
         if note is None:
-            candidates.append(_candidates(fine, finer, sample_rate / highest, sample_rate / lowest))
+            candidates.append(_candidates(found, sample_rate / highest, sample_rate / lowest))
     if note is None:
         periods, values = (np.concatenate(one) for one in zip(*candidates, strict=True))
         coarse = periods[np.arange(frames), _path(periods, values)]
@@ -69,35 +69,44 @@ def track_pitch(
     return PitchTrack(_filled(np.clip(sample_rate / period, lowest, highest), periodicity), periodicity)
 
 
-def _repetition(pieces: np.ndarray, window: int, longest: int, finer: int) -> np.ndarray:
-    """Normalised autocorrelation (n, longest · finer) float32 of pieces (n, window + longest − 1) at lags 0, 1 / finer, …"""
+def _repetition(pieces: np.ndarray, window: int, longest: int) -> np.ndarray:
+    """Normalised autocorrelation (n, longest) of pieces (n, window + longest − 1), float32, at lags 0, 1, …"""
     from scipy import fft  # takes a second to import
 
-    size = fft.next_fast_len(pieces.shape[1] + window, real=True)
-    start = fft.rfft(pieces[:, :window], size)
-    product = np.conj(start) * fft.rfft(pieces, size)
-    if finer > 1 and size % 2 == 0:
-        product[:, -1] *= 0.5
-    shared = fft.irfft(product, size * finer)[:, : longest * finer] * finer
-    total = np.cumsum(np.pad(pieces**2, ((0, 0), (1, 0))), axis=1)
+    size = fft.next_fast_len(pieces.shape[1], real=True)
+    shared = fft.irfft(np.conj(fft.rfft(pieces[:, :window], size)) * fft.rfft(pieces, size), size)[:, :longest]
+    total = np.cumsum(np.pad(pieces, ((0, 0), (1, 0))).astype(np.float64) ** 2, axis=1)
     energy = total[:, window : window + longest] - total[:, :longest]
-    energy = np.repeat(energy, finer, axis=1) if finer > 1 else energy
     both = energy[:, :1] + energy
     return np.where(both > 1e-9, 2 * shared / np.maximum(both, 1e-9), 0.0).astype(np.float32)
 
 
-def _candidates(fine: np.ndarray, finer: int, shortest: float, longest: float) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(repetition: np.ndarray, shortest: float, longest: float) -> tuple[np.ndarray, np.ndarray]:
     """The highest peaks of each frame: periods in samples and values, (n, CANDIDATES) each."""
-    lags = np.arange(fine.shape[1]) / finer
-    inner = np.zeros(fine.shape, bool)
-    inner[:, 1:-1] = (fine[:, 1:-1] >= fine[:, :-2]) & (fine[:, 1:-1] > fine[:, 2:])
-    inner &= (lags >= shortest) & (lags <= longest)
-    cost = np.where(inner, 1.0 - fine + LONG_PERIOD_COST * np.log2(np.maximum(lags, shortest) / shortest), 9.0)
+    fine_lags, weights = _between_lags(repetition.shape[1])
+    count = len(fine_lags) // UPSAMPLING
+    lags = np.concatenate([fine_lags, np.arange(count, repetition.shape[1])])
+    values = np.concatenate([repetition[:, : len(weights)] @ weights, repetition[:, count:]], axis=1)
+    peak = np.zeros(values.shape, bool)
+    peak[:, 1:-1] = (values[:, 1:-1] >= values[:, :-2]) & (values[:, 1:-1] > values[:, 2:])
+    peak &= (lags >= shortest) & (lags <= longest)
+    cost = np.where(peak, 1.0 - values + LONG_PERIOD_COST * np.log2(np.maximum(lags, shortest) / shortest), 9.0)
     best = np.argpartition(cost, CANDIDATES, axis=1)[:, :CANDIDATES]
-    rows = np.arange(len(fine))[:, None]
+    rows = np.arange(len(values))[:, None]
     none = cost[rows, best] >= 9.0
-    middle = np.sqrt(shortest * longest)
-    return np.where(none, middle, lags[best]), np.where(none, 0.0, fine[rows, best])
+    return np.where(none, np.sqrt(shortest * longest), lags[best]), np.where(none, 0.0, values[rows, best])
+
+
+@functools.cache
+def _between_lags(lags: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lags 0, ¼, ½ … and what each whole lag weighs at them (whole, fine) float32: a windowed sinc, even around lag 0."""
+    whole = min(lags, FINE_LAGS + 16)
+    fine = np.arange(min(lags, FINE_LAGS) * UPSAMPLING) / UPSAMPLING
+    weights = np.zeros((whole, len(fine)))
+    for place in range(-15, whole):
+        distance = fine - place
+        weights[abs(place)] += np.sinc(distance) * np.where(np.abs(distance) < 16, np.cos(np.pi * distance / 32) ** 2, 0.0)
+    return fine, weights.astype(np.float32)
 
 
 def _path(periods: np.ndarray, values: np.ndarray) -> np.ndarray:
