@@ -18,8 +18,8 @@ import middle_writing
 import ngram
 import numpy as np
 
-from symbolic.corpus.dataset import Corpus
-from symbolic.tokenizers.tasks import CONTINUE, FILL, KINDS, Arranger
+from symbolic.corpus.dataset import SPLITS, Corpus
+from symbolic.tokenizers.tasks import CONTINUE, FILL, KINDS, LONGEST_BEFORE, LONGEST_GAP, Arranger
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 from symbolic.training.evaluation import opened, token_nats
 
@@ -40,7 +40,7 @@ class Asked:
 
 def asked_of(ids: np.ndarray, kind: str, arranger: Arranger, generator: np.random.Generator) -> Asked | None:
     """None when the piece has not what the task needs, or is too long."""
-    arranged = arranger.arranged(ids, kind, generator).astype(np.int64)
+    arranged = one_gap(ids, arranger, generator) if kind == FILL else arranger.arranged(ids, kind, generator).astype(np.int64)
     types = arranger.vocabulary.types[arranged]
     marks = np.where(types == TokenType.ANSWER, 1, np.where(types == TokenType.GIVEN, -1, 0))
     if not marks.any() or len(arranged) > LONGEST:
@@ -51,6 +51,23 @@ def asked_of(ids: np.ndarray, kind: str, arranger: Arranger, generator: np.rando
     alone = np.concatenate((before, arranged[answers]))
     scored = np.arange(len(alone)) >= len(before)
     return Asked(arranged, answers, alone, scored, int((types[answers] == TokenType.VELOCITY).sum()))
+
+
+def one_gap(ids: np.ndarray, arranger: Arranger, generator: np.random.Generator) -> np.ndarray:
+    """A gap of 1 to 8 bars somewhere in the piece, with at most 24 bars before it, as `symbolic fill` asks; BOS EOS without room for it."""
+    types, vocabulary = arranger.vocabulary.types[ids], arranger.vocabulary
+    edges = np.append((types == TokenType.BAR).nonzero()[0], len(ids) - 1)
+    count = len(edges) - 1
+    if count < 3:
+        return np.array([vocabulary.bos, vocabulary.eos])
+    bars = int(generator.integers(1, min(LONGEST_GAP, count - 2) + 1))
+    gap = int(generator.integers(1, count - bars))
+    asked = ids[edges[gap] : edges[gap + bars]]
+    every = np.ones(int((vocabulary.types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
+    answer = asked[arranger.choose(asked, every, tempos=False)]
+    after = arranger.near(ids[edges[gap + bars] : edges[-1]])
+    question = arranger.filling(ids[edges[max(0, gap - LONGEST_BEFORE)] : edges[gap]], after, bars)
+    return np.concatenate((question, answer, [vocabulary.eos]))
 
 
 def sums(nats: list[np.ndarray], masks: list[np.ndarray]) -> np.ndarray:
@@ -83,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", choices=SPLITS[1:], default="test")
     parser.add_argument("--pieces", type=int, default=100)
     parser.add_argument("--ngram-pieces", type=int, default=2000, help="training pieces the 5-gram counts, 0 for none")
     parser.add_argument("--write", action="store_true", help="write, and count what is kept, instead")

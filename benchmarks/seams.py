@@ -30,7 +30,7 @@ from middle_writing import GAP, opening
 from resemblance import wasserstein
 from symusic.core import ScoreTick
 
-from symbolic.corpus.dataset import Corpus
+from symbolic.corpus.dataset import SPLITS, Corpus
 from symbolic.errors import InputError
 from symbolic.generation.continuation import continue_takes
 from symbolic.generation.middle import fill
@@ -208,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", choices=SPLITS[1:], default="test")
     parser.add_argument("--pieces", type=int, default=100)
     options = parser.parse_args()
     corpus = Corpus(options.dataset)

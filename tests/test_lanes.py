@@ -256,7 +256,10 @@ def test_pieces_are_rearranged_in_the_wanted_shares(rearrangeable):
         Lanes(rearrangeable, 2, 64, tasks={"continue": 1.0}).load_state_dict(state)
 
 
-def test_tasks_need_their_tokens(corpus):
+def test_tasks_need_their_tokens(tmp_path, melody, folder_of, coarse):
     """A dataset tokenized without them is refused, and told how to be made."""
+    folder_of(tmp_path / "midi", {"a.mid": melody([60, 62, 64])})
+    tokenize_folder(tmp_path / "midi", tmp_path / "out", dataclasses.replace(coarse, tasks=False), held_out=0)
+    corpus = Corpus(tmp_path / "out")
     with pytest.raises(InputError, match="no tokens for tasks; tokenize with tasks: true"):
         Lanes(corpus, 1, 16, tasks={"fill": 1.0})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from score_strategies import INSTRUMENTS, Section, score_of, scores, sections
 from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
@@ -150,6 +150,16 @@ def written_scores(draw: Any) -> Score:
     return score
 
 
+def empty_opening() -> Score:
+    """A silent bar of 4/4 before 5/4: as long as a whole rest, which a reader may take for a full bar of 5/4."""
+    score = Score(1680)
+    score.time_signatures.extend([TimeSignature(0, 4, 4), TimeSignature(6720, 5, 4)])
+    score.key_signatures.append(KeySignature(0, 0, 0))
+    score.tracks.append(Track("part 0", 0, False))
+    score.tracks[0].notes.append(Note(6720, 420, 21, 80))
+    return score
+
+
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(written_scores())
 def test_what_stands_on_the_grid_is_written_as_it_is(score: Score):
@@ -166,6 +176,7 @@ def test_any_score_adds_up(score: Score):
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@example(empty_opening())
 @given(written_scores())
 def test_what_is_written_is_read_again(score: Score):
     """The project's own reader finds the same notes, programs, bar lines and key."""

@@ -13,7 +13,7 @@ from symbolic.tokenizers.beats import BeatClock, derive_beats
 from symbolic.tokenizers.names import DRUMS
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
-from symbolic.tokenizers.tasks import AFTER_TOKENS, KINDS, LONGEST_AFTER, TURN, TURN_TOKENS, Arranger
+from symbolic.tokenizers.tasks import AFTER_TOKENS, GAP_TOKENS, KINDS, LONGEST_AFTER, LONGEST_GAP, TURN, TURN_TOKENS, Arranger
 from symbolic.tokenizers.vocabulary import TokenType
 
 PLAIN, TOKENIZER = RemiTokenizer(), RemiTokenizer(TokenizerSettings(tasks=True))
@@ -138,25 +138,29 @@ def test_turns_have_equal_bars_and_beats_follow_token_by_token(kind: str, score,
 
 @given(score=pieces(), seed=seeds)
 @settings(max_examples=60, deadline=None)
-def test_a_gap_stands_where_it_stood(score, seed: int):
-    """Before, answer and after are bars of the piece that follow each other, at beats one bar after another."""
+def test_gaps_stand_where_they_stood(score, seed: int):
+    """Each bar is told once and at its place: those before, behind and in the gaps are the beginning of the piece, all but a last bar."""
     ids = framed(score)
     arranged = ARRANGER.arranged(ids, "fill", np.random.default_rng(seed))
     assume((TYPES[arranged] == TokenType.GIVEN).any())
-    mark = int((TYPES[arranged] == TokenType.GIVEN).argmax())
-    (after,), (answer,) = sides(arranged)
-    led = TYPES[after] == TokenType.LATER
-    bars = int(VALUES[after[led]].sum())
-    assert bars == (TYPES[answer] == TokenType.BAR).sum()
-    together = np.concatenate([arranged[1:mark], answer, after[~led]])
-    untimed = ids[TYPES[ids] != TokenType.TEMPO].tobytes()
-    lone = (TYPES[ids] == TokenType.POSITION) & np.isin(np.append(TYPES[ids[1:]], 0), (TokenType.TEMPO,))
-    if not lone.any():  # positions that hold a tempo alone go with it
-        assert together[TYPES[together] != TokenType.TEMPO].astype(ids.dtype).tobytes() in untimed
-    straight = np.concatenate([[VOCABULARY.bos], together])
-    assert notes_of(arranged) == notes_of(straight)
-    assert (TYPES[after] == TokenType.BAR).sum() <= LONGEST_AFTER
-    assert (TYPES[after] == TokenType.BAR).sum() == 1 or (~led).sum() <= AFTER_TOKENS
+    bars, told = ((TYPES[stream] == TokenType.BAR).sum() for stream in (ids, arranged))
+    assert bars - told in (0, 1)
+    edges = np.append((TYPES[ids] == TokenType.BAR).nonzero()[0], len(ids) - 1)
+    assert notes_of(arranged) == notes_of(ids[: edges[told]])
+    at = derive_beats(arranged, VOCABULARY)[TYPES[arranged] == TokenType.BAR, 0]
+    assert sorted(at.tolist()) == list(range(told))
+    known = 0
+    for after, answer in zip(*sides(arranged), strict=True):
+        led, back = (TYPES[part] == TokenType.LATER for part in (after, answer))
+        gap = (TYPES[answer] == TokenType.BAR).sum()
+        assert VALUES[answer[back]].sum() == known
+        assert VALUES[after[led]].sum() == known + gap
+        assert not (TYPES[answer] == TokenType.TEMPO).any()
+        known = (TYPES[after] == TokenType.BAR).sum()
+        assert 1 <= gap <= LONGEST_GAP
+        assert gap == 1 or (~back).sum() <= GAP_TOKENS
+        assert 1 <= known <= LONGEST_AFTER
+        assert known == 1 or (~led).sum() <= AFTER_TOKENS
 
 
 @pytest.mark.parametrize("kind", KINDS)

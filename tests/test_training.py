@@ -523,7 +523,7 @@ def test_two_processes_equal_one(tmp_path, melody, drawn, folder_of, coarse, tin
         if key.endswith("/exp_avg"):
             torch.testing.assert_close(first[key], one[key], atol=1e-6, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
         if key.startswith("/state/memory/"):
-            lanes = 0 if key.endswith("/ages") else 1
+            lanes = 0 if key.endswith(("/ages", "/recent")) else 1
             torch.testing.assert_close(torch.cat([first[key], second[key]], lanes), one[key], atol=1e-4, rtol=0)
         if key.startswith("/state/lanes/lanes/0/"):
             assert first[key] == one[key]

@@ -15,7 +15,10 @@ M = 7
 def small_model(memory_length: int = M, seed: int = 0, **fields: int) -> TransformerXL:
     torch.manual_seed(seed)
     shape = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32} | fields
+    shape.setdefault("recent_tokens", 3)
     model = TransformerXL(make_config(memory_length=memory_length, initializer_range=0.3, **shape)).eval()
+    if shape["recent_tokens"]:
+        torch.nn.init.normal_(model.embeddings.recent.weight, std=0.3)  # which begins as zeros
     return model
 
 
@@ -23,6 +26,21 @@ def random_input(batch: int, length: int, seed: int = 1) -> tuple[torch.Tensor, 
     generator = torch.Generator().manual_seed(seed)
     beats = torch.stack([torch.randint(0, high, (batch, length), generator=generator) for high in (40, 12, 48)], dim=-1)
     return torch.randint(0, 31, (batch, length), generator=generator), beats
+
+
+def test_tokens_before_add_what_the_formula_says():
+    """Token, bar, beat and grid step, plus for each of the last three tokens of the piece its embedding times a matrix of its lag."""
+    embeddings = small_model().embeddings
+    ids, beats = random_input(1, 8)
+    ages = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2]])
+    found = embeddings(torch.cat((torch.full((1, 3), 30), ids), 1), beats, ages)[0]
+    lags = dict(zip((3, 2, 1), embeddings.recent.weight.split(16, dim=1), strict=True))
+    for place, (bar, beat, step) in enumerate(beats[0].tolist()):
+        wanted = embeddings.token.weight[ids[0, place]] + embeddings.bar.weight[bar % 16]
+        wanted = wanted + embeddings.beat.weight[beat] + embeddings.subdivision.weight[step]
+        for lag in range(1, min(3, int(ages[0, place])) + 1):
+            wanted = wanted + lags[lag] @ embeddings.token.weight[ids[0, place - lag]]
+        torch.testing.assert_close(found[place], wanted, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("segment", [1, 3, 7, 16, 29])

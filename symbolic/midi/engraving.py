@@ -96,8 +96,11 @@ def engraved(voice: list[Chord], measures: list[Measure]) -> list[list[Piece]]:
 
 
 def rests(measure: Measure) -> list[Piece]:
-    """A measure without notes in printable rests."""
-    return list(_pieces([], [(0, measure.length, SIXTY_FOURTH)], measure))
+    """A measure without notes in printable rests; a lone whole or double whole rest, which readers take for a full bar, in two halves."""
+    pieces = list(_pieces([], [(0, measure.length, SIXTY_FOURTH)], measure))
+    if len(pieces) == 1 and pieces[0].value >= 64:
+        return [Piece(pieces[0].duration // 2, pieces[0].value // 2) for _ in range(2)]
+    return pieces
 
 
 def _append(voices: list[list[Chord]], stretch: list[list[Chord]]) -> None:

@@ -25,6 +25,7 @@ class TransformerXLConfig(PretrainedConfig):
     bar_cycle: int = 16
     beats_per_bar: int = 12
     positions_per_beat: int = 48
+    recent_tokens: int = 0
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
     bos_token_id: int | None = 1
@@ -35,6 +36,8 @@ class TransformerXLConfig(PretrainedConfig):
         """Called by transformers when the configuration is made and saved."""
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"num_attention_heads ({self.num_attention_heads}) must divide hidden_size ({self.hidden_size})")
+        if self.recent_tokens < 0:
+            raise ValueError(f"recent_tokens is {self.recent_tokens}; a number from 0 up is wanted")
 
 
 def make_config(**fields: Any) -> TransformerXLConfig:

@@ -29,6 +29,7 @@ class NativeState:
     keys: np.ndarray
     values: np.ndarray
     ages: np.ndarray
+    recent: np.ndarray
     position: int
     buffers: dict[str, Any] = field(default_factory=dict)
 
@@ -36,7 +37,7 @@ class NativeState:
         """The state of chosen rows, copied."""
         chosen = index.numpy()
         keys, values = (np.ascontiguousarray(part[:, chosen]) for part in (self.keys, self.values))
-        return NativeState(keys, values, self.ages[chosen], self.position)
+        return NativeState(keys, values, self.ages[chosen], self.recent[chosen], self.position)
 
 
 class NativeModel:
@@ -49,7 +50,9 @@ class NativeModel:
         if not fits(model):
             raise ValueError("a native step needs float32 weights on the processor, and widths that are multiples of 4")
         config = model.config
-        self.offsets = np.cumsum([config.vocab_size, config.bar_cycle, config.beats_per_bar])
+        self.recent = model.embeddings.recent_tokens
+        sizes = [config.vocab_size, config.bar_cycle, config.beats_per_bar, config.positions_per_beat, *[config.vocab_size] * self.recent]
+        self.offsets = np.cumsum(sizes)  # of the tables behind that of tokens; where the last ends is a row of zeros
         self.bar_cycle, self.vocabulary = config.bar_cycle, config.vocab_size
         with torch.no_grad():
             matrices, vectors, scales = _weights(model)
@@ -62,13 +65,14 @@ class NativeModel:
             self.vectors = torch.cat(vectors).numpy()
             embeddings = model.embeddings
             tables = (embeddings.token, embeddings.bar, embeddings.beat, embeddings.subdivision)
-            self.tables = _wide(torch.cat([table.weight for table in tables])).numpy()
+            parts = [*(table.weight for table in tables), *embeddings.recent_tables(), torch.zeros(1, config.hidden_size)]
+            self.tables = _wide(torch.cat(parts)).numpy()
             positions = model._positions(torch.arange(config.memory_length, -1, -1))
             self.relative = torch.stack([_key_panels(block.attention.relative_keys(positions)) for block in model.layers()]).numpy()
         heads, width = config.num_attention_heads, config.hidden_size
         self.shape = Shape(
             config.num_hidden_layers, heads, width // heads, width, config.intermediate_size, config.vocab_size,
-            config.memory_length + 1, kind,
+            config.memory_length + 1, kind, self.recent,
         )  # fmt: skip
         maker = ThreadPoolExecutor(1)
         self.code = maker.submit(compiled_step, self.shape)  # LLVM works beside what the caller does until the first step
@@ -78,7 +82,7 @@ class NativeModel:
         """The same memory as a native one; the other is not touched."""
         keys = torch.stack([_key_panels(part) for part in state.keys]).numpy()
         values = torch.stack([_value_panels(part) for part in state.values]).numpy()
-        return NativeState(keys, values, state.ages.numpy().copy(), state.position)
+        return NativeState(keys, values, state.ages.numpy().copy(), state.recent.numpy().copy(), state.position)
 
     def step(self, ids: Tensor, beats: Tensor, state: NativeState) -> Tensor:
         """Logits (B, V) after one more token, ids (B,), beats (B, 3); `state` moves on in place."""
@@ -88,9 +92,13 @@ class NativeModel:
         state.ages += 1
         buffers["counts"][1] = state.position
         buffers["ids"][:] = ids
-        buffers["places"][:] = beats
-        buffers["places"][:, 0] %= self.bar_cycle
-        buffers["places"] += self.offsets
+        places = buffers["places"]
+        places[:, :3] = beats
+        places[:, 0] %= self.bar_cycle
+        places[:, 3:] = state.recent
+        places += self.offsets[:-1]
+        places[:, 3:][state.ages[:, None] < np.arange(self.recent, 0, -1)] = self.offsets[-1]
+        state.recent = np.concatenate((state.recent, ids.numpy()[:, None]), axis=1)[:, 1:]
         self.code.result()(buffers["address"])
         state.position += 1
         return torch.from_numpy(buffers["logits"][:, : self.vocabulary].copy())
@@ -106,7 +114,8 @@ class NativeModel:
         arrays: dict[str, Any] = {name: np.zeros((B, size), dtype=np.float32) for name, size in sizes.items()}
         arrays |= {name: np.zeros(S, dtype=np.float32) for name in ("rotated", "scores")}
         arrays["rotated"][shape.size :] = -1e30  # padding is never seen
-        arrays |= {"ids": np.zeros(B, np.int64), "places": np.zeros((B, 3), np.int64), "counts": np.array([B, 0]), "ages": state.ages}
+        arrays |= {"ids": np.zeros(B, np.int64), "places": np.zeros((B, 3 + self.recent), np.int64)}
+        arrays |= {"counts": np.array([B, 0]), "ages": state.ages}
         arrays |= {"tables": self.tables, "weights": self.weights, "vectors": self.vectors, "relative": self.relative}
         arrays |= {"keys": state.keys, "values": state.values}
         addresses = np.array([arrays[name].ctypes.data for name in ARRAYS])

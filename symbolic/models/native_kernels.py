@@ -36,6 +36,7 @@ class Shape:
     vocabulary: int
     size: int
     kind: str
+    recent: int
 
     @property
     def C(self) -> int:  # noqa: N802
@@ -207,9 +208,11 @@ def _write_step(module: ir.Module, shape: Shape) -> None:
         code.builder.call(normalise, [states.at(b * C).pointer, vectors.pointer, normed.at(b * C).pointer])
 
     with code.loop(B) as b:
-        rows = [arrays["tables"].at(arrays["ids"][b] * C)] + [arrays["tables"].at(arrays["places"][b * 3 + k] * C) for k in range(3)]
+        added_rows = 3 + shape.recent
+        rows = [arrays["tables"].at(arrays["ids"][b] * C)]
+        rows += [arrays["tables"].at(arrays["places"][b * added_rows + k] * C) for k in range(added_rows)]
         with code.loop(C, step=LANES) as c:
-            states.set_vector(b * C + c, rows[0].vector(c) + rows[1].vector(c) + rows[2].vector(c) + rows[3].vector(c))
+            states.set_vector(b * C + c, functools.reduce(operator.add, (row.vector(c) for row in rows)))
     heavy, light = 0, 0  # offsets of the parts of a layer
     layer_weights = C * wide + C * C + C * I + I * C
     layer_vectors = 2 * C + wide + 2 * C + C + 2 * C + 2 * I + 2 * C

@@ -3,7 +3,8 @@
 Shapes: B batch, T tokens, M memory length, C hidden width, H heads, D = C / H, V vocabulary size.
 Source: Dai et al., "Transformer-XL" (2019), and the beat embedding of musicautobot (Shaw 2019). Different on purpose:
 layer normalisation before each part, a window that slides with every query (see `attention`), memory as keys and values instead of
-hidden states, beats from the meter instead of a fixed grid.
+hidden states, beats from the meter instead of a fixed grid, each token told of the few before it, as by the convolutions of Primer
+(So et al. 2021), but at the input only: what follows a note of the past is found by one attention instead of two.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,10 @@ class NetworkOutput:
 
 
 class Embeddings(nn.Module):
-    """Token plus beat: bar (modulo a cycle), beat of the bar, and grid step of the beat, each with its own table."""
+    """Token plus beat (bar modulo a cycle, beat of the bar, grid step of the beat, each with its own table), plus the tokens before.
+
+    R, the tokens before that count, is `recent_tokens` of the configuration; the oldest models have 0.
+    """
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -39,11 +43,27 @@ class Embeddings(nn.Module):
         self.beat = nn.Embedding(config.beats_per_bar, config.hidden_size)
         self.subdivision = nn.Embedding(config.positions_per_beat, config.hidden_size)
         self.bar_cycle = config.bar_cycle
+        self.recent_tokens = getattr(config, "recent_tokens", 0)
+        if self.recent_tokens:
+            self.recent = nn.Linear(self.recent_tokens * config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, ids: Tensor, beats: Tensor) -> Tensor:
-        """ids (B, T), beats (B, T, 3) as (bar, beat, subdivision) → (B, T, C)."""
+    def forward(self, ids: Tensor, beats: Tensor, ages: Tensor) -> Tensor:
+        """ids (B, R + T), R of them from before; beats (B, T, 3) as (bar, beat, subdivision); ages (B, T) → (B, T, C)."""
+        T = ages.shape[1]
+        tokens = self.token(ids)
         bar, beat, subdivision = beats.unbind(-1)
-        return self.token(ids) + self.bar(bar % self.bar_cycle) + self.beat(beat) + self.subdivision(subdivision)
+        states = tokens[:, self.recent_tokens :] + self.bar(bar % self.bar_cycle) + self.beat(beat) + self.subdivision(subdivision)
+        if self.recent_tokens:
+            lags = range(self.recent_tokens, 0, -1)
+            before = [tokens[:, start : start + T] * (ages >= lag)[..., None] for start, lag in enumerate(lags)]
+            states = states + self.recent(torch.cat(before, dim=-1))
+        return states
+
+    def recent_tables(self) -> list[Tensor]:
+        """What a token adds to those behind it: R tables (V, C), of the farthest lag first."""
+        return (
+            [self.token.weight @ part.T for part in self.recent.weight.split(self.token.embedding_dim, dim=1)] if self.recent_tokens else []
+        )
 
 
 class RelativeAttention(nn.Module):
@@ -156,7 +176,8 @@ class Network(nn.Module):
         """A memory before the first token of a piece."""
         heads, width = self.config.num_attention_heads, self.config.hidden_size
         empty = torch.zeros(heads, batch, self.config.memory_length, width // heads, device=self.device, dtype=self.dtype)
-        return Memory([empty] * len(self.blocks), [empty] * len(self.blocks), torch.full((batch,), -1, device=self.device))
+        recent = torch.zeros(batch, self.embeddings.recent_tokens, device=self.device, dtype=torch.long)
+        return Memory([empty] * len(self.blocks), [empty] * len(self.blocks), torch.full((batch,), -1, device=self.device), recent)
 
     def forward(
         self,
@@ -186,8 +207,9 @@ class Network(nn.Module):
             ages = memory.ages[:, None] + 1 + torch.arange(T, device=input_ids.device)
         hidden = window_mask(ages, M)
         positions = self._positions(torch.arange(M, -1, -1, device=input_ids.device))
-        states = self.dropout(self.embeddings(input_ids, beats))
-        kept = Memory([], [], ages[:, -1])
+        ids = torch.cat((memory.recent, input_ids), dim=1)
+        states = self.dropout(self.embeddings(ids, beats, ages))
+        kept = Memory([], [], ages[:, -1], ids[:, T:])
         for block, *past in zip(self.layers(), memory.keys, memory.values, strict=True):
             states, keys, values = block(states, past, positions, hidden)
             kept.keys.append(keys)
@@ -207,7 +229,7 @@ class Network(nn.Module):
         positions = self._positions(distances)
         keys, values = ([functional.pad(part.transpose(0, 1), (0, 0, 0, 1)) for part in parts] for parts in (memory.keys, memory.values))
         relative = [block.attention.relative_keys(positions) for block in self.layers()]
-        return DecodingState(keys, values, relative, memory.ages.clone(), position=M)
+        return DecodingState(keys, values, relative, memory.ages.clone(), memory.recent, position=M)
 
     @torch.no_grad()
     def step(self, ids: Tensor, beats: Tensor, state: DecodingState) -> Tensor:
@@ -218,7 +240,9 @@ class Network(nn.Module):
         if bool((state.ages < size - 1).any()):
             distances = (state.position - torch.arange(size, device=ids.device)) % size
             hidden = distances > state.ages.clamp(min=0)[:, None]
-        states = self.embeddings(ids, beats)
+        seen = torch.cat((state.recent, ids[:, None]), dim=1)
+        states = self.embeddings(seen, beats[:, None], state.ages[:, None])[:, 0]
+        state.recent = seen[:, 1:]
         for block, keys, values, relative in zip(self.layers(), state.keys, state.values, state.relative, strict=True):
             states = states + block.attention.step(block.attention_norm(states), keys, values, relative, state.position, hidden)
             states = states + block.feed_forward(states)

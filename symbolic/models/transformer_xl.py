@@ -16,7 +16,7 @@ from symbolic.models.configuration import TransformerXLConfig
 from symbolic.models.generate import BeatGenerationMixin
 from symbolic.models.loading import require_files
 from symbolic.models.memory import DecodingState, Memory
-from symbolic.models.network import Block, Network, RelativeAttention
+from symbolic.models.network import Block, Embeddings, Network, RelativeAttention
 
 
 @dataclass
@@ -53,6 +53,8 @@ class TransformerXL(Network, BeatGenerationMixin, PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
+        elif isinstance(module, Embeddings) and module.recent_tokens:
+            nn.init.zeros_(module.recent.weight)
         elif isinstance(module, RelativeAttention):
             nn.init.normal_(module.content_bias, std=self.config.initializer_range)
             nn.init.normal_(module.position_bias, std=self.config.initializer_range)

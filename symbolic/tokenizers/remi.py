@@ -93,7 +93,7 @@ class RemiTokenizer:
             raise InputError(f"{folder}: no {SETTINGS_FILE} in it, so this is no tokenizer, model or dataset of this program")
         try:
             content = json.loads(path.read_text())
-            stored = content["settings"]
+            stored = {"tasks": False, **content["settings"]}  # which older ones do not name
             stored["meters"] = {int(denominator): numerator for denominator, numerator in stored["meters"].items()}
             stored["duration_grid"] = tuple(tuple(step) for step in stored["duration_grid"])
             stored["tempo_range"] = tuple(stored["tempo_range"])

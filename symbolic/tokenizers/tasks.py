@@ -2,6 +2,7 @@
 
     continue    BOS bars… EOS                                                  music as it is
     fill        BOS bars… Given Later_n bars-after… Answer n-bars… EOS         a gap of n bars, between both its sides
+                … Given Later_m+n bars-after… Answer Later_m n-bars… EOS       in training more gaps follow, m bars behind the last
     accompany   BOS Task_Accompany Program (Given bars Answer bars)… EOS       one program, the others given
     harmonise   BOS Task_Harmonise (Given … Answer …)… EOS                     all else, the melody given
     melody      BOS Task_Melody (Given … Answer …)… EOS                        the melody, all else given
@@ -28,8 +29,10 @@ TURN, TURN_TOKENS = 4, 192
 """Bars given before as many are asked for, fewer where they have more tokens."""
 CONTINUE, FILL = "continue", "fill"
 KINDS = (CONTINUE, FILL, *(task.lower() for task in TASKS))
+MIXTURE = {CONTINUE: 0.4, FILL: 0.25, "accompany": 0.12, "harmonise": 0.06, "melody": 0.07, "rhythm": 0.05, "pitches": 0.05}
+"""Weights of pieces in training, where nothing else is asked for."""
 NOTE = 4  # Program Pitch Velocity Duration
-LONGEST_GAP, LONGEST_BEFORE, LONGEST_AFTER, AFTER_TOKENS = 8, 24, 8, 256
+LONGEST_GAP, GAP_TOKENS, LONGEST_BEFORE, LONGEST_AFTER, AFTER_TOKENS = 8, 384, 24, 8, 256  # bars, and tokens
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,12 @@ class Arranger:
         """A piece BOS … EOS for a task of `KINDS`, with the choices it needs drawn; as it is where it has not what the task needs."""
         if kind == CONTINUE:
             return ids
-        found = self._gap(ids, generator) if kind == FILL else self._task(ids, kind, generator)
+        found = self._gaps(ids, generator) if kind == FILL else self._task(ids, kind, generator)
         return ids if found is None else found.astype(ids.dtype)
 
     def filling(self, before: np.ndarray, after: np.ndarray, bars: int) -> np.ndarray:
         """What stands before the answer when `bars` bars between two streams of bars are asked for: BOS … Answer."""
-        later = [self._id(TokenType.LATER, min(LONGEST_LATER, bars - led)) for led in range(0, bars, LONGEST_LATER)]
-        marks = (self.vocabulary.bos, self._id(TokenType.GIVEN), self._id(TokenType.ANSWER))
-        return np.concatenate(([marks[0]], before, [marks[1], *later], after, [marks[2]]))
+        return np.concatenate(([self.vocabulary.bos], before, self._question(bars, after)))
 
     def near(self, bars: np.ndarray) -> np.ndarray:
         """The bars that follow a gap as far as they are given: the first, and more while they are few and short."""
@@ -122,20 +123,33 @@ class Arranger:
         onset = ((types == TokenType.POSITION) | (types == TokenType.BAR)).cumsum()[starts]
         return onset, values[bars[starts]], values[bars[starts + 1]], values[bars[starts + 3]]
 
-    def _gap(self, ids: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
-        """A gap of 1 to 8 bars with bars on both sides; of a long piece a part is taken."""
+    def _gaps(self, ids: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
+        """Gaps, one behind another up to the end; what is given behind one stands before the next, so that each bar is told once."""
         starts = (self.vocabulary.types[ids] == TokenType.BAR).nonzero()[0]
         count = len(starts)
         if count < 3:
             return None
-        bars = int(generator.integers(1, min(LONGEST_GAP, count - 2) + 1))
-        gap = int(generator.integers(1, count - bars))
         edges = np.append(starts, len(ids) - 1)  # less EOS
-        before, asked = ids[edges[max(0, gap - LONGEST_BEFORE)] : edges[gap]], ids[edges[gap] : edges[gap + bars]]
-        every = np.ones(int((self.vocabulary.types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
-        answer = asked[self.choose(asked, every, tempos=False)]
-        after = self.near(ids[edges[gap + bars] : edges[-1]])
-        return np.concatenate((self.filling(before, after, bars), answer, [self.vocabulary.eos]))
+        gap = int(generator.integers(1, min(LONGEST_BEFORE, count - 2) + 1))
+        parts, known = [ids[: edges[gap]]], 0  # known: bars given behind the gap before
+        while gap < count - 1:
+            bars = int(generator.integers(1, min(LONGEST_GAP, count - gap - 1) + 1))
+            bars = max(1, min(bars, int(np.searchsorted(edges, edges[gap] + GAP_TOKENS, "right")) - 1 - gap))
+            asked, after = ids[edges[gap] : edges[gap + bars]], self.near(ids[edges[gap + bars] : edges[-1]])
+            every = np.ones(int((self.vocabulary.types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
+            parts += [self._question(known + bars, after), self._led(known), asked[self.choose(asked, every, tempos=False)]]
+            known = int((self.vocabulary.types[after] == TokenType.BAR).sum())
+            gap += bars + known
+        return np.concatenate([*parts, [self.vocabulary.eos]])
+
+    def _question(self, bars: int, after: np.ndarray) -> np.ndarray:
+        """What lies `bars` bars further on, given, and the call for an answer."""
+        return np.concatenate(([self._id(TokenType.GIVEN)], self._led(bars), after, [self._id(TokenType.ANSWER)]))
+
+    def _led(self, bars: int) -> np.ndarray:
+        """The tokens that lead `bars` bars on."""
+        steps = [min(LONGEST_LATER, bars - led) for led in range(0, bars, LONGEST_LATER)]
+        return np.array([self._id(TokenType.LATER, step) for step in steps], dtype=np.int64)
 
     def _task(self, ids: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray | None:
         bars = ids[1:-1]

@@ -72,7 +72,7 @@ def training_state(
     if torch.cuda.is_available():
         state["random_cuda"] = torch.cuda.get_rng_state()
     if memory is not None:
-        state["memory"] = {"keys": memory.keys, "values": memory.values, "ages": memory.ages}
+        state["memory"] = {"keys": memory.keys, "values": memory.values, "ages": memory.ages, "recent": memory.recent}
     return state
 
 
@@ -97,5 +97,5 @@ def load_training_state(folder: Path, rank: int, device: torch.device) -> dict[s
     if "memory" in state:
         memory = state["memory"]
         state["memory"] = {name: [part.to(device) for part in memory[name]] for name in ("keys", "values")}
-        state["memory"]["ages"] = memory["ages"].to(device)
+        state["memory"] |= {name: memory[name].to(device) for name in ("ages", "recent")}
     return state

@@ -26,6 +26,8 @@ from symbolic.errors import InputError, UsageError
 from symbolic.models.memory import Memory
 from symbolic.models.transformer_xl import TransformerXL
 from symbolic.settings import load_settings, to_mapping
+from symbolic.tokenizers.tasks import MIXTURE
+from symbolic.tokenizers.vocabulary import TokenType
 from symbolic.training.beginning import first_network, settings_for
 from symbolic.training.checkpoint import (
     load_training_state,
@@ -105,9 +107,12 @@ class _Run:
             self.model, self.optimizer = self.accelerator.prepare(model, make_optimizer(model, settings))
         if self.accelerator.process_index:
             torch.manual_seed(settings.random_seed + self.accelerator.process_index)  # its own dropout
+        mixture = settings.tasks
+        if mixture is None and len(corpus.tokenizer.vocabulary.of_type(TokenType.TASK)):
+            mixture = MIXTURE
         self.lanes = Lanes(
             corpus, settings.lanes, settings.segment_length, twelve_keys=settings.twelve_keys, balance=settings.balance,
-            tasks=settings.tasks, random_seed=settings.random_seed, rank=self.accelerator.process_index,
+            tasks=mixture, random_seed=settings.random_seed, rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
         )  # fmt: skip
         self.step, self.saved_step, self.held_out = 0, 0, HeldOut()

@@ -20,6 +20,7 @@ class ModelSettings:
     memory_length: int = 384
     dropout: float = 0.0
     bar_cycle: int = 16
+    recent_tokens: int = 4
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class TrainingSettings:
     """How collections are weighted: 1 by their tokens, 0.5 by the square root, 0 all alike."""
     twelve_keys: bool = True
     """Draw a transposition for every piece and epoch, uniformly over the octave's shifts that keep it in range."""
-    tasks: dict[str, float] = field(default_factory=dict)
-    """Weights of continue, fill, accompany, harmonise, melody, rhythm and pitches among the pieces; empty: all as they are."""
+    tasks: dict[str, float] | None = None
+    """Weights of continue, fill, accompany, harmonise, melody, rhythm and pitches among the pieces; {}: all as they are.
+    Without: a mixture of all (`tasks.MIXTURE`), where the tokenizer has tokens for it."""
     precision: str = "auto"
     """auto: bf16 where the hardware has it; or no (float32), bf16, fp16."""
     sharded: bool = False
@@ -70,7 +72,7 @@ class TrainingSettings:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; at least 1 is needed")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"training setting optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}")
-        unknown = [kind for kind in self.tasks if kind not in KINDS]
+        unknown = [kind for kind in self.tasks or () if kind not in KINDS]
         if unknown or (self.tasks and not (min(self.tasks.values()) >= 0 and 0 < sum(self.tasks.values()) < math.inf)):
             wrong = f"{unknown[0]!r} is none of them" if unknown else f"weights are {self.tasks}"
             raise InputError(f"training setting tasks: {wrong}; weights of 0 or more of {', '.join(KINDS)} are wanted, one above 0")
