@@ -18,7 +18,7 @@ from symbolic.models.wavenet.configuration import WavenetConfig
 from symbolic.models.wavenet.sampling import Note, play_notes
 from symbolic.models.wavenet.saving import load_wavenet
 from symbolic.settings import load_settings
-from symbolic.training.wavenet import WavenetSettings, score_notes, train_wavenet
+from symbolic.training.wavenet import WavenetRun, WavenetSettings, score_notes, train_wavenet
 from symbolic.training.wavenet_notes import RecordedNote, codes_heard, draw_batch, margin_of
 
 TINY = WavenetConfig(channels=32, layers=6, cycle=6, kernel=2, code_samples=128, hold=16, conditioning=32, encoder_channels=16)
@@ -102,9 +102,7 @@ def test_ctrl_c_saves(notes, tmp_path):
             return super().__getitem__(index)
 
     run = tmp_path / "voice"
-    from symbolic.training import wavenet
-
-    training = wavenet._Training(notes, "notes", run, replace(QUICK, steps=1000), False)
+    training = WavenetRun(notes, "notes", run, replace(QUICK, steps=1000), False)
     training.learned = Stopping(training.learned)
     with pytest.raises(InputError, match=r"stopped at step \d+ and saved"):
         training.go()
@@ -179,7 +177,7 @@ def test_a_folder_of_recordings(tmp_path):
     assert facts["notes"] == 7
     assert "8 notes of one pitch" in lines[-1]
     assert 68.8 < facts["lowest_pitch"] < facts["highest_pitch"] < 81.2
-    with pytest.raises(InputError, match="a voice is in this folder already"):
+    with pytest.raises(InputError, match="a trained model is in this folder already"):
         train_wavenet(tmp_path, voice, QUICK)
     with pytest.raises(InputError, match="recordings are read at 16000"):
         train_wavenet(tmp_path, tmp_path / "other", replace(QUICK, wavenet=replace(TINY, sample_rate=8000)))
@@ -203,7 +201,7 @@ def test_what_cannot_be_trained_is_refused(notes, tmp_path):
     with pytest.raises(InputError, match="damaged"):
         train_wavenet(notes, run, QUICK, resume=True)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="a folder for the voice is wanted"):
+    with pytest.raises(InputError, match="a folder is wanted"):
         train_wavenet(notes, tmp_path / "file", QUICK)
     broken = [replace(note, sound=np.full(2000, math.nan, np.float32)) for note in notes]
     with pytest.raises(InputError, match=r"the loss is nan|the loss is"):

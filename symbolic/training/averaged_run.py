@@ -1,0 +1,220 @@
+"""A training run of a small network into a folder: steps, held-out figures, the best weights, checkpoints, Ctrl-C.
+
+OUTPUT/…             what `write` writes of the best weights so far: an average over the last steps
+OUTPUT/training/     settings.yaml, metrics.jsonl, last/ (to go on from)
+
+What a step sees depends on its number only, so that on a processor a resumed run equals one never stopped, bit for bit.
+"""
+
+import contextlib
+import copy
+import math
+import signal
+import sys
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from symbolic.errors import InputError
+from symbolic.settings import load_settings, to_mapping
+from symbolic.training.checkpoint import swap_in, whole_or_gone
+from symbolic.training.log import RunLog
+
+
+class RunSettings(Protocol):
+    """What every such run can be told."""
+
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+    decay_share: float
+    gradient_clip: float
+    average: float
+    precision: str
+    evaluate_every: int
+    checkpoint_every: int
+    random_seed: int
+
+
+Settings = TypeVar("Settings")
+
+
+def settings_of_run(kind: type[Settings], output: Path, settings: Settings | str | Path | None, resume: bool) -> Settings:
+    """Settings that are complete, or a YAML file's; of a resumed run those it had. Raises `InputError` when the run cannot begin so."""
+    training = output / "training"
+    if output.is_file():
+        raise InputError(f"{output}: this is a file, a folder is wanted; choose another -o")
+    if resume:
+        if not (training / "last" / "training.pt").is_file():
+            raise InputError(f"{output}: no training to go on with in it (training/last is missing); start without --resume")
+        return settings if isinstance(settings, kind) else load_settings(kind, settings or training / "settings.yaml")  # type: ignore[arg-type]
+    if (output / "config.json").exists() or (training / "last").exists():
+        raise InputError(f"{output}: a trained model is in this folder already; go on with --resume, or choose another -o")
+    return settings if isinstance(settings, kind) else load_settings(kind, settings)  # type: ignore[arg-type]
+
+
+def check_run_settings(settings: RunSettings) -> None:
+    """Raise `InputError` for values that cannot be."""
+    for name in ("steps", "evaluate_every", "checkpoint_every"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"training setting {name} is {getattr(settings, name)}; at least 1 is needed")
+    for name in ("decay_share", "average"):
+        if not 0 <= getattr(settings, name) <= 1:
+            raise InputError(f"training setting {name} is {getattr(settings, name)}; 0 to 1 is needed")
+    if not 0 < settings.learning_rate < 1:
+        raise InputError(f"training setting learning_rate is {settings.learning_rate}; a number between 0 and 1 is needed")
+    if settings.precision not in ("auto", "float32", "bf16"):
+        raise InputError(f"precision is {settings.precision!r}; choose auto, float32 or bf16")
+
+
+class AveragedRun(ABC):
+    """One run. `figure` is the held-out figure that is to become small; `source` fingerprints what is learned from."""
+
+    figure: str
+
+    def __init__(self, model: nn.Module, where: str, source: list[float], output: Path, settings: RunSettings, resume: bool) -> None:
+        self.where, self.source, self.output, self.settings, self.folder = where, source, output, settings, output / "training"
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.to(self.device)
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        self.step, self.best = 0, {self.figure: math.inf, "step": 0.0}
+        self.interrupted = False
+        if resume:
+            self._restore()
+
+    @abstractmethod
+    def losses(self) -> dict[str, Tensor]:
+        """The losses of step `self.step`, the one to be told first; their sum is learned from."""
+
+    @abstractmethod
+    def held_out(self) -> dict[str, float]:
+        """Figures of the averaged weights, `figure` among them."""
+
+    @abstractmethod
+    def write(self, folder: Path) -> None:
+        """The averaged weights, as files that are of use alone, config.json among them."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What is known of the model, plain."""
+
+    def go(self) -> dict[str, Any]:
+        """Run to the last step; gives the facts. The first Ctrl-C ends the run after a step, the second one at once."""
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "settings.yaml").write_text(yaml.safe_dump(to_mapping(self.settings), sort_keys=False))
+            with RunLog(self.folder, self.step) as log:
+                self._train(log)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(
+                f"{self.output}: cannot be written at step {self.step} ({reason}); make room and go on with --resume"
+            ) from error
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return self.facts()
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """Where `precision` says so, or the hardware is made for it, bfloat16."""
+        wanted = self.settings.precision
+        if wanted == "auto":
+            cpu = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+            wanted = "bf16" if (torch.cuda.is_bf16_supported() if self.device.type == "cuda" else cpu) else "float32"
+        return torch.autocast(self.device.type, torch.bfloat16) if wanted == "bf16" else contextlib.nullcontext()
+
+    def _train(self, log: RunLog) -> None:
+        s, stopped = self.settings, False
+        with tqdm(total=s.steps, initial=self.step, desc="train", unit="step", disable=None) as bar:
+            while self.step < s.steps and not stopped:
+                told = self._one_step()
+                if not all(math.isfinite(value) for value in told.values()):
+                    raise InputError(
+                        f"{self.output}: the loss is {next(iter(told.values()))} at step {self.step}; go on with --resume and a lower "
+                        f"learning_rate (now {s.learning_rate}) in training/settings.yaml"
+                    )
+                stopped, ends = self.interrupted, self.step == s.steps
+                bar.update()
+                if self.step % 10 == 0 or ends:
+                    bar.set_postfix_str(f"{next(iter(told.values())):.3f}, held-out {self.figure} {self.best[self.figure]:.3f}")
+                    log.write(self.step, **told)
+                if ends or self.step % s.evaluate_every == 0:
+                    self._evaluate(log)
+                if ends or stopped or self.step % s.checkpoint_every == 0:
+                    self._save()
+        if stopped and not ends:
+            raise InputError(f"stopped at step {self.step} and saved; go on with --resume")
+
+    def _one_step(self) -> dict[str, float]:
+        s = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        losses = self.losses()
+        torch.stack(list(losses.values())).sum().backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        share = 1 - min(s.average, self.step / (self.step + 10))  # the first steps are forgotten soon
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), share)
+        return {name: float(value.detach()) for name, value in losses.items()} | {"gradient_norm": float(norm)}
+
+    def _rate(self) -> float:
+        """Learning rate of the coming step: a rise, a plateau, a straight fall to 0."""
+        s = self.settings
+        decay = max(1, round(s.steps * s.decay_share))
+        return s.learning_rate * min(1.0, (self.step + 1) / max(1, s.warmup_steps), (s.steps - self.step) / decay)
+
+    def _evaluate(self, log: RunLog) -> None:
+        figures = self.held_out()
+        log.write(self.step, held_out=figures)
+        if figures[self.figure] < self.best[self.figure]:
+            self.best = figures | {"step": float(self.step)}
+            partial = self.folder / "best-partial"
+            with whole_or_gone(partial):
+                partial.mkdir()
+                self.write(partial)
+                for path in sorted(partial.iterdir(), key=lambda path: path.name == "config.json"):  # the weights first
+                    path.replace(self.output / path.name)
+                partial.rmdir()
+
+    def _save(self) -> None:
+        partial = self.folder / "last-partial"
+        state = {
+            "model": self.model.state_dict(), "averaged": self.averaged.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "step": self.step, "best": self.best, "source": self.source,
+        }  # fmt: skip
+        with whole_or_gone(partial):
+            partial.mkdir()
+            with (partial / "training.pt").open("wb") as stream:
+                torch.save(state, stream)
+            swap_in(partial, self.folder / "last")
+
+    def _restore(self) -> None:
+        path = self.folder / "last" / "training.pt"
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many types for damaged files
+            raise InputError(f"{path}: the checkpoint is damaged ({type(error).__name__}); start again with another -o") from error
+        if state["source"] != self.source:
+            raise InputError(f"{self.where}: not the notes this training began with; give those, or start again with another -o")
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise InputError(f"{path}: of another shape than the settings say; resume without --settings") from error
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.best = state["step"], state["best"]
+
+    def _interrupt(self, _signal: int, _frame: Any) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        if sys.stderr.isatty():
+            print("\nstopping after this step and saving; Ctrl-C again stops at once", file=sys.stderr)
