@@ -121,29 +121,23 @@ def _pitch(low: np.ndarray, label: Label) -> tuple[PitchTrack, str, str]:
     """The pitch of a phrase at 16 kHz, and what is wrong with it: a fault that excludes it, a doubt that does not."""
     energy = np.square(low.reshape(-1, LOW_HOP)).sum(1)
     loud = energy > energy.max() * 10 ** (-LOUD / 10)
-    track, note = (None, None) if label.note is None else _named(low, label.note, loud)
-    if track is None:
+    if label.note is None:
         track = track_pitch(low, LOW_RATE, LOW_HOP)
-    wrong = fault(low, track, loud, LOW_RATE, named=note is not None)
-    if label.note is None or wrong or note == label.note:
-        return track, wrong, ""
+        return track, fault(low, track, loud, LOW_RATE, named=False), ""
+    named, lower, higher = (_tracked(low, label.note + octave) for octave in (0, -12, 12))
+    sure, sure_lower, sure_higher = (0.0 if one is None else float(np.median(one.periodicity[loud])) for one in (named, lower, higher))
+    # What repeats after one period repeats after two: an octave below is true only if it repeats clearly better.
+    if named is not None and sure >= PERIODIC and sure_lower < sure + 0.1 and sure_higher < sure - 0.02:
+        return named, fault(low, named, loud, LOW_RATE, named=True), ""
+    track = track_pitch(low, LOW_RATE, LOW_HOP)
     heard = round(float(hz_to_midi(float(np.median(track.pitch[loud])))))
-    return track, "", "" if heard == label.note else f"named {note_name(label.note)} but sounds as {note_name(heard)}: this is believed"
+    octave = {label.note: named, label.note - 12: lower, label.note + 12: higher}.get(heard)
+    wrong = fault(low, octave or track, loud, LOW_RATE, named=octave is not None)
+    doubt = "" if wrong or heard == label.note else f"named {note_name(label.note)} but sounds as {note_name(heard)}: this is believed"
+    return octave or track, wrong, doubt
 
 
-def _named(low: np.ndarray, label: int, loud: np.ndarray) -> tuple[PitchTrack | None, int | None]:
-    """The pitch near a labelled note, or near an octave of it where that is what sounds; None where neither is."""
-    tracks = {note: _tracked(low, float(midi_to_hz(float(note)))) for note in (label - 12, label, label + 12)}
-    sure = {note: 0.0 if track is None else float(np.median(track.periodicity[loud])) for note, track in tracks.items()}
-    # What repeats after one period repeats after two: an octave lower must repeat clearly better, an octave higher as well.
-    note = label
-    if sure[label - 12] > sure[label] + 0.1:
-        note = label - 12
-    elif sure[label + 12] > sure[label] - 0.02:
-        note = label + 12
-    return (tracks[note], note) if sure[note] >= PERIODIC else (None, None)
-
-
-def _tracked(low: np.ndarray, hertz: float) -> PitchTrack | None:
-    """The pitch near a note, or None where it is too high to be one."""
+def _tracked(low: np.ndarray, note: int) -> PitchTrack | None:
+    """The pitch near a note, or None where that is too low or too high for one."""
+    hertz = float(midi_to_hz(float(note)))
     return track_pitch(low, LOW_RATE, LOW_HOP, note=hertz) if 20 < hertz < 4500 else None
