@@ -82,7 +82,7 @@ class VoiceDecoder(nn.Module):
         hidden = self.output_layers(torch.cat([remembered, inputs], -1))
         heads = [self.by_number(hidden), self.by_frequency(hidden), self.noise(hidden)]
         by_number, curve, noise = (head.repeat_interleave(stride, 1) for head in heads)
-        reference = (10 ** ((loudness - REFERENCE_DB) / 20) - 10 ** ((-RANGE_DB - REFERENCE_DB) / 20))[..., None]
+        reference = (10 ** ((loudness - REFERENCE_DB) / 20) * (1 - 10 ** ((-RANGE_DB - loudness) / 20)))[..., None]
         return Controls(reference * _gain(by_number + self._read_curve(curve, pitch)), reference * _gain(noise)), state
 
     def _read_curve(self, curve: torch.Tensor, pitch: torch.Tensor) -> torch.Tensor:
