@@ -269,6 +269,8 @@ def test_the_writer_makes_a_code_for_each_piece_of_a_note():
     assert both.shape == (2, 10, 16)
     torch.testing.assert_close(both[1:], writer(torch.tensor([72.0]), torch.tensor([90.0]), torch.tensor([5000])))
     assert (both[1, 0] - both[1, 9]).abs().max() > 1e-3
+    longer = writer(torch.tensor([72.0]), torch.tensor([90.0]), torch.tensor([9000]))
+    assert (both[1, 9] - longer[0, 9]).abs().max() > 1e-3  # where a note ends is known
 
 
 def test_stretching_and_blending_codes():

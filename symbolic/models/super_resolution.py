@@ -1,0 +1,174 @@
+"""A one-dimensional U-Net that adds to a resampled sound what lies above its old rate (after Kuleshov, Enam and Ermon, 2017).
+
+Convolutions with a stride go down, sub-pixel convolutions come up (channels dealt out in time), each level is joined to its like, and
+the result is added to the input, so that an untrained network changes nothing. Beside the sound goes white noise, from which breath and
+noise floors can be made: a network without it can only make what follows from the sound. Nothing is causal.
+
+Shapes: B rows, T samples at the high rate, a multiple of `block`. The input is the low-rate sound resampled (by soxr) to the high rate.
+"""
+
+import dataclasses
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from symbolic.errors import InputError
+
+VERSION = 1
+KIND = "symbolic-super-resolution"
+NOISE_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class SuperResolutionConfig:
+    """Shapes. `sample_rate` is the high rate; the network does not know the low one. Raises `InputError` for impossible ones."""
+
+    sample_rate: int = 16000
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+    """Channels at the full rate and at each level below."""
+    stride: int = 4
+    kernel: int = 9
+    bottom_layers: int = 3
+    """Dilated convolutions at the lowest level: 1, 2, 4 …"""
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < 2 or min(self.widths) < 1:
+            raise InputError(f"widths is {self.widths}; at least two levels of at least one channel are needed")
+        if self.stride < 2 or self.sample_rate < 1 or self.bottom_layers < 0:
+            raise InputError(f"stride is {self.stride}, bottom_layers {self.bottom_layers}; at least 2 and 0 are needed")
+        if self.kernel < 3 or self.kernel % 2 == 0:
+            raise InputError(f"kernel is {self.kernel}; an odd number from 3 is wanted")
+
+    @property
+    def block(self) -> int:
+        """Samples of one step at the lowest level."""
+        return self.stride ** (len(self.widths) - 1)
+
+    @property
+    def margin(self) -> int:
+        """Samples before and after one that it may depend on, in whole blocks."""
+        half = self.kernel // 2
+        reach, step = 2 * half, 1
+        for _ in self.widths[1:]:
+            reach += half * step + self.stride * step  # down
+            step *= self.stride
+            reach += 2 * half * step  # at that level, up
+        reach += half * step * (2**self.bottom_layers - 1)
+        return (-(-reach // self.block) + 1) * self.block
+
+
+class SuperResolution(nn.Module):
+    """Sound and noise (B, T) at the high rate → sound (B, T)."""
+
+    def __init__(self, config: SuperResolutionConfig) -> None:
+        super().__init__()
+        self.config = config
+        W, s, k = config.widths, config.stride, config.kernel
+        self.first = nn.Conv1d(2, W[0], k, padding=k // 2)
+        self.down = nn.ModuleList(nn.Conv1d(a, b, 2 * s + 1, stride=s, padding=s) for a, b in itertools.pairwise(W))
+        self.level = nn.ModuleList(nn.Conv1d(w, w, k, padding=k // 2) for w in W[1:])
+        self.bottom = nn.ModuleList(nn.Conv1d(W[-1], W[-1], k, padding=k // 2 * 2**n, dilation=2**n) for n in range(config.bottom_layers))
+        self.up = nn.ModuleList(nn.Conv1d(b, a * s, k, padding=k // 2) for a, b in itertools.pairwise(W))
+        self.joined = nn.ModuleList(nn.Conv1d(2 * w, w, k, padding=k // 2) for w in W[:-1])
+        self.last = nn.Conv1d(W[0], 1, k, padding=k // 2)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, sound: Tensor, noise: Tensor) -> Tensor:
+        """The sound with what was added. Raises `ValueError` when T is no multiple of `block`."""
+        if sound.shape[-1] % self.config.block:
+            raise ValueError(f"{sound.shape[-1]} samples are no multiple of {self.config.block}")
+        x = _bent(self.first(torch.stack([sound, noise], 1)))
+        levels = []
+        for down, level in zip(self.down, self.level, strict=True):
+            levels.append(x)
+            x = _bent(down(x))
+            x = x + _bent(level(x))
+        for layer in self.bottom:
+            x = x + _bent(layer(x))
+        for up, joined, other in zip(reversed(self.up), reversed(self.joined), reversed(levels), strict=True):
+            x = _bent(joined(torch.cat([dealt_out(_bent(up(x)), self.config.stride), other], 1)))
+        return sound + self.last(x)[:, 0]
+
+
+def dealt_out(x: Tensor, stride: int) -> Tensor:
+    """(B, C · stride, T) → (B, C, T · stride): sub-pixel, channel c · stride + n becomes the nth sample of each group."""
+    B, channels, T = x.shape
+    return x.view(B, channels // stride, stride, T).transpose(2, 3).reshape(B, channels // stride, T * stride)
+
+
+def noise_at(start: int, length: int, random_seed: int = 0) -> np.ndarray:
+    """White noise (length,) float32, standard deviation 1, that depends on the place alone: a piece equals that piece of the whole."""
+    first, last = start // NOISE_BLOCK, max(start, start + length - 1) // NOISE_BLOCK
+    # Places before the beginning are numbered from above, because seeds are not negative.
+    blocks = [np.random.default_rng([random_seed, number % (1 << 32)]) for number in range(first, last + 1)]
+    whole = np.concatenate([generator.standard_normal(NOISE_BLOCK, dtype=np.float32) for generator in blocks])
+    return whole[start - first * NOISE_BLOCK :][:length]
+
+
+@torch.no_grad()
+def enhanced(model: SuperResolution, sound: np.ndarray, *, random_seed: int = 0, piece: int = 1 << 17) -> np.ndarray:
+    """Sound (S,) at the high rate through the network, piece by piece: memory does not grow with its length.
+
+    What a sample becomes does not depend on how long the pieces are, up to the last digits.
+    """
+    block, margin = model.config.block, model.config.margin
+    piece = max(1, piece // block) * block
+    device = model.last.weight.device
+    made = []
+    for start in range(0, len(sound), piece):
+        low, high = start - margin, start + piece + margin
+        part = np.zeros(high - low, dtype=np.float32)
+        taken = sound[max(0, low) : high]
+        part[max(0, low) - low :][: len(taken)] = taken
+        both = (torch.from_numpy(value)[None].to(device) for value in (part, noise_at(low, high - low, random_seed)))
+        made.append(model(*both)[0, margin : margin + min(piece, len(sound) - start)].cpu().numpy())
+    return np.concatenate(made) if made else np.zeros(0, dtype=np.float32)
+
+
+def write_super_resolution(model: SuperResolution, folder: Path) -> None:
+    """config.json and model.safetensors, rounded to bfloat16, into a folder that is there."""
+    weights = {name: value.detach().to("cpu", torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    content = {"kind": KIND, "version": VERSION, **dataclasses.asdict(model.config)}
+    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)  # safetensors lets nobody else read it
+
+
+def load_super_resolution(folder: str | Path) -> SuperResolution:
+    """The model in `folder`, ready for inference. Raises `InputError` when it is missing, damaged or of another version."""
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name} in it, so this is no super-resolution model")
+    try:
+        model = SuperResolution(_config(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
+    except (ValueError, TypeError, OSError, InputError) as error:
+        raise InputError(f"{folder / 'config.json'}: no super-resolution model that this program can read: {error}") from error
+    try:
+        model.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
+    except Exception as error:  # safetensors and torch raise many types for damaged files
+        raise InputError(f"{folder}: the weights cannot be loaded ({type(error).__name__}: {error}); is the file whole?") from error
+    return model.requires_grad_(False).eval()
+
+
+def _config(content: Any) -> SuperResolutionConfig:
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise ValueError(f"it is not of the kind {KIND!r}")
+    if content.get("version") != VERSION:
+        raise ValueError(f"it has version {content.get('version')!r}, this program reads version {VERSION}; another release made it")
+    fields = {name: value for name, value in content.items() if name not in ("kind", "version")}
+    return SuperResolutionConfig(**fields | {"widths": tuple(fields.get("widths", ()))})
+
+
+def _bent(x: Tensor) -> Tensor:
+    return functional.leaky_relu(x, 0.2)
