@@ -1,7 +1,7 @@
 """What a voice is made of, checked, and written beside its weights as config.json.
 
-A frame is `hop` samples; the network looks at `stride` frames at once. `partials` and `noise_bands` are what it says of each frame,
-`timbre` is the size of the residual code (0 for none). The compass and the loudness are those of the recordings, for whoever plays.
+A frame is `hop` samples; the network looks at `stride` frames at once. `partials` and `noise_bands` are what it says of each frame.
+The compass and the loudness are those of the recordings, for whoever plays the voice.
 """
 
 import dataclasses
@@ -28,7 +28,6 @@ class VoiceConfig:
     envelope_points: int = 48  # of the resonance curve over frequency
     width: int = 128  # of each input's layers
     memory: int = 192  # of the GRU
-    timbre: int = 0
     lowest_pitch: float = 27.5  # hertz, in the recordings
     highest_pitch: float = 4186.0
     loudness_quantiles: tuple[float, ...] = ()  # decibels at 0, 5, … 100 % of the sounding frames
@@ -40,8 +39,6 @@ class VoiceConfig:
                 raise InputError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.noise_bands < 2 or self.envelope_points < 2:
             raise InputError(f"noise_bands ({self.noise_bands}) and envelope_points ({self.envelope_points}) must be at least 2")
-        if self.timbre < 0:
-            raise InputError(f"timbre ({self.timbre}) must be 0 or more")
         if not 0 < self.lowest_pitch <= self.highest_pitch < self.sample_rate / 2:
             raise InputError(
                 f"lowest_pitch ({self.lowest_pitch}) and highest_pitch ({self.highest_pitch}) must rise, within 0 … half the rate"

@@ -45,7 +45,7 @@ class VoiceDecoder(nn.Module):
         width = config.width
         self.pitch_layers = _layers(1 + 2 * len(PERIODS), width, 2)
         self.loudness_layers = _layers(config.stride + 1, width, 2)
-        inputs = 2 * width + config.timbre
+        inputs = 2 * width
         self.gru = nn.GRU(inputs, config.memory, batch_first=True)
         self.output_layers = _layers(config.memory + inputs, 2 * width, 2)
         self.by_number = nn.Linear(2 * width, config.partials)
@@ -58,10 +58,8 @@ class VoiceDecoder(nn.Module):
             for head in (self.by_number, self.by_frequency, self.noise):
                 head.weight.mul_(0.3)
 
-    def forward(
-        self, pitch: torch.Tensor, loudness: torch.Tensor, state: torch.Tensor | None = None, timbre: torch.Tensor | None = None
-    ) -> tuple[Controls, torch.Tensor]:
-        """Controls of pitch (B, F) in hertz and loudness (B, F) in decibels, with timbre (B, G, Z) if any; and the state after them.
+    def forward(self, pitch: torch.Tensor, loudness: torch.Tensor, state: torch.Tensor | None = None) -> tuple[Controls, torch.Tensor]:
+        """Controls of pitch (B, F) in hertz and loudness (B, F) in decibels, and the state after them.
 
         Raises `ValueError` when F is no multiple of the stride.
         """
@@ -71,13 +69,9 @@ class VoiceDecoder(nn.Module):
             raise ValueError(f"{frames} frames are no multiple of the stride {stride}")
         loudness = loudness.clamp(min=-RANGE_DB)
         steps = (rows, frames // stride, stride)
-        parts = [
-            self.pitch_layers(_pitch_features(pitch.reshape(steps).log2().mean(-1).exp2())),
-            self.loudness_layers(_loudness_features(loudness.reshape(steps))),
-        ]
-        if timbre is not None:
-            parts.append(timbre)
-        inputs = torch.cat(parts, -1)
+        of_pitch = self.pitch_layers(_pitch_features(pitch.reshape(steps).log2().mean(-1).exp2()))
+        of_loudness = self.loudness_layers(_loudness_features(loudness.reshape(steps)))
+        inputs = torch.cat([of_pitch, of_loudness], -1)
         remembered, state = self.gru(inputs, state)
         hidden = self.output_layers(torch.cat([remembered, inputs], -1))
         heads = [self.by_number(hidden), self.by_frequency(hidden), self.noise(hidden)]
