@@ -24,8 +24,8 @@ from symbolic.training.wavenet_notes import RecordedNote
 
 TINY = SuperResolutionConfig(widths=(8, 12, 16), bottom_layers=1, kernel=5)
 QUICK = SuperResolutionSettings(
-    network=TINY, steps=8, lanes=3, samples=2048, ratios=(2, 4), warmup_steps=4, learning_rate=0.004, average=0.9, evaluate_every=4,
-    evaluation_notes=1, checkpoint_every=4, precision="float32",
+    network=TINY, steps=6, lanes=3, samples=2048, ratios=(2, 4), warmup_steps=4, learning_rate=0.004, average=0.9, evaluate_every=6,
+    evaluation_notes=1, checkpoint_every=3, precision="float32",
 )  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def test_log_spectral_distance():
 
 def test_it_learns(notes, tmp_path):
     """On held-out notes of the same make, the log-spectral distance falls below soxr's, and what is kept is as good as is said."""
-    facts = train_super_resolution(notes, tmp_path / "net", replace(QUICK, steps=80, evaluate_every=40, error_bound=3.0))
+    facts = train_super_resolution(notes, tmp_path / "net", replace(QUICK, steps=50, evaluate_every=50, error_bound=3.0))
     figures = facts["held_out"]
     assert figures["lsd_2"] < 0.6 * figures["soxr_lsd_2"]
     assert figures["snr_2"] > figures["soxr_snr_2"] - 3
@@ -145,7 +145,7 @@ def test_a_resumed_run_equals_one_never_stopped(notes, tmp_path):
     """Weights and averages bit for bit."""
     settings = replace(QUICK, decay_share=0.0)
     train_super_resolution(notes, tmp_path / "whole", settings)
-    train_super_resolution(notes, tmp_path / "parts", replace(settings, steps=4))
+    train_super_resolution(notes, tmp_path / "parts", replace(settings, steps=3))
     train_super_resolution(notes, tmp_path / "parts", settings, resume=True)
     one, two = (torch.load(tmp_path / name / "training/last/training.pt", weights_only=True) for name in ("whole", "parts"))
     for part in ("model", "averaged"):

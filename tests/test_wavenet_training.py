@@ -23,8 +23,8 @@ from symbolic.training.wavenet_notes import RecordedNote, codes_heard, draw_batc
 
 TINY = WavenetConfig(channels=32, layers=6, cycle=6, kernel=2, code_samples=128, hold=16, conditioning=32, encoder_channels=16)
 QUICK = WavenetSettings(
-    wavenet=TINY, steps=12, lanes=3, frames=6, warmup_steps=4, warmup_samples=64, learning_rate=0.004, average=0.9, evaluate_every=6,
-    evaluation_notes=2, checkpoint_every=6, precision="float32",
+    wavenet=TINY, steps=8, lanes=3, frames=6, warmup_steps=4, warmup_samples=64, learning_rate=0.004, average=0.9, evaluate_every=4,
+    evaluation_notes=1, checkpoint_every=4, precision="float32",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def notes() -> list[RecordedNote]:
 @pytest.fixture(scope="module")
 def trained(notes, tmp_path_factory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("wavenet") / "voice"
-    return folder, train_wavenet(notes, folder, replace(QUICK, steps=60))
+    return folder, train_wavenet(notes, folder, replace(QUICK, steps=40))
 
 
 def test_it_learns(trained, notes):
@@ -76,16 +76,15 @@ def test_the_voice_plays(trained):
 
 def test_a_resumed_run_equals_one_never_stopped(notes, tmp_path):
     """Weights, averages and best figures bit for bit."""
-    whole = train_wavenet(notes, tmp_path / "whole", QUICK)
-    train_wavenet(notes, tmp_path / "parts", replace(QUICK, steps=6, decay_share=0.0))
-    train_wavenet(notes, tmp_path / "again", replace(QUICK, decay_share=0.0))
+    whole = train_wavenet(notes, tmp_path / "whole", replace(QUICK, decay_share=0.0))
+    train_wavenet(notes, tmp_path / "parts", replace(QUICK, steps=4, decay_share=0.0))
     parts = train_wavenet(notes, tmp_path / "parts", replace(QUICK, decay_share=0.0), resume=True)
-    state, other = (torch.load(tmp_path / name / "training/last/training.pt", weights_only=True) for name in ("again", "parts"))
+    state, other = (torch.load(tmp_path / name / "training/last/training.pt", weights_only=True) for name in ("whole", "parts"))
     for name, value in state["model"].items():
         assert torch.equal(value, other["model"][name]), name
     for name, value in state["averaged"].items():
         assert torch.equal(value, other["averaged"][name]), name
-    assert parts["steps"] == whole["steps"] == 12
+    assert parts["steps"] == whole["steps"] == 8
     assert state["best"] == other["best"]
 
 
