@@ -55,7 +55,9 @@ def test_it_learns(trained, notes):
     lines = [json.loads(line) for line in (folder / "training" / "metrics.jsonl").read_text().splitlines()]
     costs = [line["held_out"]["bits_per_sample"] for line in lines if "held_out" in line]
     assert costs[-1] < costs[0] < 8
-    assert facts["held_out"]["bits_per_sample"] == pytest.approx(min(costs), abs=1e-4)
+    assert facts["held_out"]["loss"] == facts["held_out"]["bits_per_sample"] == pytest.approx(min(costs), abs=1e-4)
+    assert facts["held_out"]["step"] in (line["step"] for line in lines if "held_out" in line)
+    assert facts["training_seconds"] > 0
     assert min(costs) < 7
     model = load_wavenet(folder)
     held_out = [note for note in notes if note.held_out]
@@ -173,7 +175,7 @@ def test_a_folder_of_recordings(tmp_path):
     voice = tmp_path / "voice"
     lines: list[str] = []
     facts = train_wavenet(tmp_path, voice, replace(QUICK, steps=2), tell=lines.append)
-    assert facts["notes"] == 7
+    assert facts["recordings"]["notes"] == 7
     assert "8 notes of one pitch" in lines[-1]
     assert 68.8 < facts["lowest_pitch"] < facts["highest_pitch"] < 81.2
     with pytest.raises(InputError, match="a trained model is in this folder already"):

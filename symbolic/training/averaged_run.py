@@ -11,6 +11,7 @@ import copy
 import math
 import signal
 import sys
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -83,7 +84,7 @@ class AveragedRun(ABC):
         self.model = model.to(self.device)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-        self.step, self.best = 0, {self.figure: math.inf, "step": 0.0}
+        self.step, self.seconds, self.best = 0, 0.0, {self.figure: math.inf, "step": 0}
         self.interrupted = False
         if resume:
             self._restore()
@@ -103,6 +104,13 @@ class AveragedRun(ABC):
     @abstractmethod
     def facts(self) -> dict[str, Any]:
         """What is known of the model, plain."""
+
+    def course(self) -> dict[str, Any]:
+        """Facts that every run has: `steps`, `training_seconds`, the best `held_out` figures with their `step`, `figure` also as `loss`."""
+        best = {name: round(value, 4) for name, value in self.best.items()} if self.best["step"] else {}
+        loss = {"loss": best[self.figure]} if best else {}
+        return {"steps": self.step, "training_seconds": round(self.seconds, 1), "held_out": loss | best,
+                "parameters": sum(part.numel() for part in self.model.parameters())}  # fmt: skip
 
     def go(self) -> dict[str, Any]:
         """Run to the last step; gives the facts. The first Ctrl-C ends the run after a step, the second one at once."""
@@ -133,7 +141,9 @@ class AveragedRun(ABC):
         s, stopped = self.settings, False
         with tqdm(total=s.steps, initial=self.step, desc="train", unit="step", disable=None) as bar:
             while self.step < s.steps and not stopped:
+                clock = time.perf_counter()
                 told = self._one_step()
+                self.seconds += time.perf_counter() - clock
                 if not all(math.isfinite(value) for value in told.values()):
                     raise InputError(
                         f"{self.output}: the loss is {next(iter(told.values()))} at step {self.step}; go on with --resume and a lower "
@@ -175,7 +185,7 @@ class AveragedRun(ABC):
         figures = self.held_out()
         log.write(self.step, held_out=figures)
         if figures[self.figure] < self.best[self.figure]:
-            self.best = figures | {"step": float(self.step)}
+            self.best = figures | {"step": self.step}
             partial = self.folder / "best-partial"
             with whole_or_gone(partial):
                 partial.mkdir()
@@ -188,7 +198,7 @@ class AveragedRun(ABC):
         partial = self.folder / "last-partial"
         state = {
             "model": self.model.state_dict(), "averaged": self.averaged.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "step": self.step, "best": self.best, "source": self.source,
+            "step": self.step, "seconds": self.seconds, "best": self.best, "source": self.source,
         }  # fmt: skip
         with whole_or_gone(partial):
             partial.mkdir()
@@ -210,7 +220,7 @@ class AveragedRun(ABC):
             raise InputError(f"{path}: of another shape than the settings say; resume without --settings") from error
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
 
     def _interrupt(self, _signal: int, _frame: Any) -> None:
         if self.interrupted:

@@ -9,7 +9,6 @@ above the old rate come right without paying in the signal-to-noise ratio.
 """
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,12 +181,10 @@ class SuperResolutionRun(AveragedRun):
     def facts(self) -> dict[str, Any]:
         """What is known of the network, plain."""
         seconds = sum(len(note.sound) for note in self.learned) / self.rate
-        best = {name: round(value, 4) for name, value in self.best.items()} if math.isfinite(self.best["score"]) else {}
         return {
-            "kind": "super-resolution", "sounds": len(self.learned), "minutes": round(seconds / 60, 2), "steps": self.step,
-            "held_out_sounds": len(self.scored), "held_out": best, "shapes": list(LEARNED),
-            "parameters": sum(part.numel() for part in self.model.parameters()),
-        }  # fmt: skip
+            "kind": "super-resolution", "recordings": {"notes": len(self.learned), "minutes": round(seconds / 60, 2)},
+            "held_out_sounds": len(self.scored), "shapes": list(LEARNED), "word": "log-spectral distance in units of 10 dB",
+        } | self.course()  # fmt: skip
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """What is wanted, what is given, noise: (B, T) each."""

@@ -193,8 +193,7 @@ class WavenetRun(AveragedRun):
         pitches = [note.pitch for note in self.learned]
         seconds = sum(len(note.sound) for note in self.learned) / self.model.config.sample_rate
         return {
-            "kind": "wavenet", "name": self.output.name, "notes": len(self.learned), "minutes": round(seconds / 60, 2),
-            "lowest_pitch": round(min(pitches), 2), "highest_pitch": round(max(pitches), 2), "steps": self.step,
-            "held_out_notes": len(self.scored), "held_out": {name: round(value, 4) for name, value in self.best.items()},
-            "parameters": sum(part.numel() for part in self.model.parameters()),
-        }  # fmt: skip
+            "kind": "wavenet", "name": self.output.name, "recordings": {"notes": len(self.learned), "minutes": round(seconds / 60, 2)},
+            "lowest_pitch": round(min(pitches), 2), "highest_pitch": round(max(pitches), 2), "held_out_notes": len(self.scored),
+            "word": "bits per sample, where a guess costs 8",
+        } | self.course()  # fmt: skip
