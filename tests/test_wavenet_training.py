@@ -60,6 +60,8 @@ def test_it_learns(trained, notes):
     assert facts["training_seconds"] > 0
     assert min(costs) < 7
     model = load_wavenet(folder)
+    codes = torch.cat([model.encode(torch.from_numpy(note.sound)) for note in notes])
+    assert codes.std(0).min() > 0.2  # no number says the same of every sound
     held_out = [note for note in notes if note.held_out]
     scored = score_notes(model, held_out[:: -(-len(held_out) // QUICK.evaluation_notes)])
     assert scored["bits_per_sample"] == pytest.approx(min(costs), abs=0.03)

@@ -62,8 +62,8 @@ class WavenetSettings:
     """At the beginning of a piece from the middle of a note, predicted without being counted."""
     shift_semitones: float = 3.0
     """The encoder hears each piece up to so much higher or lower, so that codes do not tell the pitch; 0: as it is."""
-    code_noise: float = 0.02
-    """Standard deviation of what is added to the codes, which lie within −1 … 1."""
+    code_noise: float = 0.05
+    """Standard deviation of what is added to the codes, whose own is 1."""
     precision: str = "auto"
     """auto: bf16 where the hardware has it; or float32, bf16."""
     evaluate_every: int = 500

@@ -39,4 +39,4 @@ class CodeWriter(nn.Module):
         times = torch.cat([torch.exp(-since[..., None] / self.scales), torch.exp(-left[..., None] / self.scales)], -1)
         told = between_rows(self.pitch, pitch[:, None]) + between_rows(self.velocity, velocity[:, None] / 16) + self.time(times)
         x = functional.gelu(told)
-        return torch.tanh(self.last(x + functional.gelu(self.second(x))))
+        return self.last(x + functional.gelu(self.second(x)))
