@@ -3,15 +3,16 @@
 import argparse
 import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from symbolic.commands.console import Outcome, percents
+from symbolic.commands.console import Outcome
 from symbolic.errors import UsageError
 
 TRAINERS = {"ddsp": "symbolic.training.voices.loop:train_voice"}
-"""Kinds of voices, and what trains one: a function of (folder, output, settings, resume=, progress=, tell=) that gives its facts.
+"""Kinds of voices, and what trains one: a function of (folder, output, settings, resume=, tell=) that gives its facts.
 
 The facts hold `word` ("good", "usable", "not yet usable"), `held_out` with `loss` and `step`, `steps` and `training_seconds`.
 """
@@ -23,10 +24,8 @@ def voice_train_command(options: argparse.Namespace) -> Outcome:
         raise UsageError(f"--kind {options.kind}: unknown; choose {' or '.join(TRAINERS)}")
     module, name = TRAINERS[options.kind].split(":")
     train: Callable[..., dict[str, Any]] = getattr(importlib.import_module(module), name)
-    told: list[str] = []
-    with percents("recordings") as tell:
-        facts = train(options.folder, options.output, options.settings, resume=options.resume, progress=tell, tell=told.append)
-    return facts | {"output": options.output, "told": told}, [*told, *_lines(options.output, facts)]
+    facts = train(options.folder, options.output, options.settings, resume=options.resume, tell=lambda line: print(line, file=sys.stderr))
+    return facts | {"output": options.output}, _lines(options.output, facts)
 
 
 def voice_show_command(options: argparse.Namespace) -> Outcome:

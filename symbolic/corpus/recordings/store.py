@@ -82,7 +82,7 @@ class Recordings:
         return sum(note.frames for note in self.chosen(held_out)) / FRAME_RATE / 60
 
 
-def examine(folder: Path, store: Path, progress: Callable[[float, float], None] | None = None) -> Recordings:
+def examine(folder: Path, store: Path, progress: Callable[[int, int], None] | None = None) -> Recordings:
     """Read the recordings below `folder` into `store`; what lies there is taken as it is if the folder has not changed since.
 
     Raises `InputError` when nothing, or not even two notes, can be learned from.
@@ -133,7 +133,7 @@ def clock(seconds: float) -> str:
 
 
 def _read(
-    folder: Path, paths: list[Path], streams: Mapping[str, IO[bytes]], progress: Callable[[float, float], None] | None
+    folder: Path, paths: list[Path], streams: Mapping[str, IO[bytes]], progress: Callable[[int, int], None] | None
 ) -> tuple[list[Note], list[str]]:
     notes: list[Note] = []
     verdicts: list[str] = []

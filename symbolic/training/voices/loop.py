@@ -6,6 +6,7 @@ VOICE/training/                         recordings/ (examined once), settings.ya
 `training` may be deleted once the voice is done. On a processor a resumed run equals one never stopped, bit for bit.
 """
 
+import copy
 import dataclasses
 import math
 import signal
@@ -42,12 +43,12 @@ TOLD = 20  # verdicts on the recordings in the terminal; all are in training/rec
 
 def train_voice(
     folder: str | Path, output: str | Path, settings: VoiceSettings | str | Path | None = None, *,
-    resume: bool = False, progress: Callable[[float, float], None] | None = None, tell: Callable[[str], object] | None = None,
+    resume: bool = False, tell: Callable[[str], object] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Learn a voice from the recordings below `folder` into the folder `output`; gives its facts.
 
-    `progress` is told how many files of how many are examined, `tell` gets lines for a person. Raises `InputError` when nothing can be
-    learned from, a voice is there already (unless `resume`), the loss is no longer a number, or nothing more can be written.
+    `tell` gets what a person should know of the recordings, line by line. Raises `InputError` when nothing can be learned from, a voice
+    is there already (unless `resume`), the loss is no longer a number, or nothing more can be written.
     """
     folder, output = Path(folder), Path(output)
     training, tell = output / "training", tell or (lambda line: None)
@@ -62,7 +63,13 @@ def train_voice(
         raise InputError(f"{output}: a voice is in this folder already; go on with --resume, or choose another -o")
     elif not isinstance(settings, VoiceSettings):
         settings = load_settings(VoiceSettings, settings)
-    recordings = examine(folder, training / "recordings", progress)
+    with tqdm(desc="recordings", unit="file", disable=None, leave=False) as bar:
+
+        def progress(done: int, files: int) -> None:
+            bar.total = files
+            bar.update(done - bar.n)
+
+        recordings = examine(folder, training / "recordings", progress)
     for line in _told(recordings, folder):
         tell(line)
     return _Training(recordings, folder, output, settings, resume, tell).go()
@@ -133,7 +140,7 @@ class _Training:
                     self._save()
                 if self.step % s.sound_every == 0 or ends:
                     path = self.training / "sounds" / f"step-{self.step:06d}.wav"
-                    write_comparison(path, self.decoder, self.recordings, self.held_out)
+                    write_comparison(path, self._on_processor(), self.recordings, self.held_out)
         if stopped and not ends:
             raise InputError(f"stopped at step {self.step} and saved; go on with: {self._again()}")
 
@@ -161,7 +168,7 @@ class _Training:
         return s.learning_rate * min(1.0, (self.step + 1) / max(1, s.warmup_steps), (s.steps - self.step) / decay)
 
     def _evaluate(self, log: RunLog) -> None:
-        figures = evaluate_voice(self.decoder, self.recordings, self.held_out)
+        figures = evaluate_voice(self._on_processor(), self.recordings, self.held_out)
         self.figures = dataclasses.asdict(figures)
         log.write(self.step, held_out=self.figures)
         if figures.loss <= self.best["loss"]:
@@ -172,6 +179,10 @@ class _Training:
                 for name in ("voice.safetensors", "config.json"):  # the weights first: a config without them would be a broken voice
                     (partial / name).replace(self.output / name)
                 partial.rmdir()
+
+    def _on_processor(self) -> VoiceDecoder:
+        """The decoder where voices are played."""
+        return self.decoder if self.device.type == "cpu" else copy.deepcopy(self.decoder).cpu()
 
     def _facts(self) -> dict[str, Any]:
         """What is known of the voice, plain."""
