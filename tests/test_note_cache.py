@@ -53,11 +53,11 @@ def test_the_note_unused_for_longest_goes_first(tmp_path):
 
 def test_a_note_put_twice_counts_once(tmp_path):
     """Its bytes are counted once, so that nothing else goes for it."""
-    cache = NoteCache(tmp_path, limit=4000)
+    cache = NoteCache(tmp_path, limit=100_000)
     cache.put(key(0), a_note(0))
-    for _ in range(9):
-        cache.put(key(1), a_note(1))
-    assert cache.get(key(0)) is not None
+    for size in (1000, 1000, 3000, 500):
+        cache.put(key(1), a_note(1, size))
+    assert cache.size() < 2000
     assert int((tmp_path / "size").read_text()) == cache.size()
 
 
@@ -88,14 +88,18 @@ def test_abandoned_partial_files_go(tmp_path):
 
 
 WRITER = """
-import sys
+import sys, time
 from pathlib import Path
 import numpy as np
 from symbolic.rendering.note_cache import NoteCache, NoteKey
-cache, first, wrong = NoteCache(sys.argv[1], limit=60_000), int(sys.argv[2]), 0
+folder, first, limit, wrong = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), 0
+cache = NoteCache(folder, limit=limit)
+(folder / f"ready-{first}").touch()
+while len(list(folder.glob("ready-*"))) < 2:
+    time.sleep(0.001)
 for number in range(first, first + 150):
-    wanted = NoteKey("v", float(number % 80), 90, 1000)
-    note = np.random.default_rng(number % 80).integers(0, 256, 1000).astype(np.uint8)
+    wanted = NoteKey("v", float(number), 90, 1000)
+    note = np.random.default_rng(number).integers(0, 256, 1000).astype(np.uint8)
     found = cache.get(wanted)
     wrong += found is not None and not np.array_equal(found, note)
     cache.put(wanted, note)
@@ -103,14 +107,17 @@ print(wrong, cache.broken)
 """
 
 
-def test_two_processes_share_a_cache(tmp_path):
-    """Both read whole notes only, and the bound and the count hold at the end."""
+@pytest.mark.parametrize(("other", "limit"), [(150, 10_000_000), (40, 60_000)])
+def test_two_processes_share_a_cache(tmp_path, other, limit):
+    """Both read whole notes only, and the bound and the count hold at the end, with notes of their own or the same ones."""
     processes = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(first)], stdout=subprocess.PIPE, text=True) for first in (0, 40)
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(first), str(limit)], stdout=subprocess.PIPE, text=True)
+        for first in (0, other)
     ]
     assert [process.communicate(timeout=120)[0].split() for process in processes] == [["0", "False"]] * 2
     cache = NoteCache(tmp_path)
-    assert 0 < cache.size() <= 60_000
+    assert 0 < cache.size() <= limit
+    assert len(list(tmp_path.glob("??/*.note"))) == 300 or limit == 60_000
     assert int((tmp_path / "size").read_text()) == cache.size()
     assert not list(tmp_path.glob("??/.partial-*"))
 
