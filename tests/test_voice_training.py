@@ -215,6 +215,20 @@ def test_ctrl_c_saves_and_resuming_changes_nothing(folder: Path, tmp_path: Path)
     ]
 
 
+def test_a_loss_that_is_no_number_is_never_saved(folder: Path, tmp_path: Path):
+    """Where the loss is lost the training ends with one line, and the checkpoint and the voice before stay as they were."""
+    voice = tmp_path / "reed"
+    train_voice(folder, voice, QUICK)
+    kept = [voice / "voice.safetensors", voice / "training" / "last" / "training.pt"]
+    before = [path.read_bytes() for path in kept]
+    sound = voice / "training" / "recordings" / "sound.f32"
+    np.full(sound.stat().st_size // 4, np.nan, np.float32).tofile(sound)
+    longer = VoiceSettings(**{**vars(QUICK), "steps": 12})
+    with pytest.raises(InputError, match=r"the loss is nan at step \d+; learning_rate is 0\.002: lower it .* --resume"):
+        train_voice(folder, voice, longer, resume=True)
+    assert [path.read_bytes() for path in kept] == before
+
+
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """`voice train` with a settings file and --json, and `voice show`, as a person types them."""
     settings = tmp_path / "quick.yaml"

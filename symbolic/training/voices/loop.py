@@ -72,14 +72,12 @@ def train_voice(
         recordings = examine(folder, training / "recordings", progress)
     for line in _told(recordings, folder):
         tell(line)
-    return _Training(recordings, folder, output, settings, resume, tell).go()
+    return _Training(recordings, folder, output, settings, resume).go()
 
 
 class _Training:
-    def __init__(
-        self, recordings: Recordings, folder: Path, output: Path, settings: VoiceSettings, resume: bool, tell: Callable[[str], object]
-    ) -> None:
-        self.recordings, self.source, self.output, self.settings, self.tell = recordings, folder, output, settings, tell
+    def __init__(self, recordings: Recordings, folder: Path, output: Path, settings: VoiceSettings, resume: bool) -> None:
+        self.recordings, self.source, self.output, self.settings = recordings, folder, output, settings
         self.training = output / "training"
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(settings.random_seed)
@@ -123,10 +121,9 @@ class _Training:
                 loss, norm = self._one_step(next(self.lanes))
                 self.seconds += time.perf_counter() - clock
                 if not (math.isfinite(loss) and math.isfinite(norm)):
-                    raise InputError(
-                        f"{self.output}: the loss is {loss} at step {self.step}; go on with {self._again()} and a lower learning_rate "
-                        f"(now {s.learning_rate}) in training/settings.yaml"
-                    )
+                    saved = (self.training / "last").exists()
+                    then = f"lower it in training/settings.yaml and go on with {self._again()}" if saved else "start again with a lower one"
+                    raise InputError(f"{self.output}: the loss is {loss} at step {self.step}; learning_rate is {s.learning_rate}: {then}")
                 smooth = loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * loss
                 stopped, ends = self.interrupted, self.step == s.steps
                 bar.update()
