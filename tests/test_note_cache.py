@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -120,6 +121,21 @@ def test_two_processes_share_a_cache(tmp_path, other, limit):
     assert len(list(tmp_path.glob("??/*.note"))) == 300 or limit == 60_000
     assert int((tmp_path / "size").read_text()) == cache.size()
     assert not list(tmp_path.glob("??/.partial-*"))
+
+
+def test_a_note_is_not_added_while_another_process_counts(tmp_path):
+    """Whoever adds waits for the lock, and adds then."""
+    fcntl = pytest.importorskip("fcntl")
+    cache = NoteCache(tmp_path)
+    with (tmp_path / "size").open("a+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        adding = threading.Thread(target=cache.put, args=(key(0), a_note(0)))
+        adding.start()
+        adding.join(0.2)
+        assert adding.is_alive()
+        assert cache.get(key(0)) is None
+    adding.join(60)
+    assert cache.get(key(0)) is not None
 
 
 FULL = """
