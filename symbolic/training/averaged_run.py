@@ -174,7 +174,7 @@ class AveragedRun(ABC):
         share = 1 - min(s.average, self.step / (self.step + 10))  # the first steps are forgotten soon
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), share)
         for kept, value in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
-            kept.copy_(value)
+            kept.lerp_(value, share)  # means and variances of what the weights give go along with them
         return {name: float(value.detach()) for name, value in losses.items()} | {"gradient_norm": float(norm)}
 
     def _rate(self) -> float:
