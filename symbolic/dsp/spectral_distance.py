@@ -1,15 +1,15 @@
 """Log-spectral distance: how unlike two sounds are in the level of each place of their spectra.
 
-Published figures differ in their definition. Here: Hann windows of 2048 samples, 512 apart, whole windows only; the power of a bin is
-|X|² over the squared sum of half the window, so that a full-scale sine on a bin has power 1; levels are log10(power + 1e-10), a floor
-100 dB below that sine. The distance is the mean over windows of the root of the mean over bins of the squared difference of levels: 1 is
-10 dB. `low` and `high` bound the bins in hertz.
+Published figures differ in their definition. Here: Hann windows of 2048 samples, 512 apart, whole windows only; X is their plain discrete
+Fourier transform; levels are log10(|X|² + 1e-8), a floor 134 dB below a full-scale sine. The distance is the mean over windows of the
+root of the mean over bins of the squared difference of levels: 1 is 10 dB. Times ln 10 = 2.303 it is the distance of natural logarithms,
+which some print. `low` and `high` bound the bins in hertz.
 """
 
 import numpy as np
 
 SIZE, HOP = 2048, 512
-FLOOR = 1e-10
+FLOOR = 1e-8
 
 
 def log_spectral_distance(wanted: np.ndarray, got: np.ndarray, sample_rate: float, low: float = 0.0, high: float | None = None) -> float:
@@ -31,6 +31,6 @@ def _levels(sound: np.ndarray, chosen: np.ndarray) -> list[np.ndarray]:
     shape = np.hanning(SIZE + 1)[:-1]
     made = []
     for first in range(0, len(windows), 256):
-        power = np.square(np.abs(np.fft.rfft(windows[first : first + 256] * shape)))[:, chosen] / np.square(shape.sum() / 2)
+        power = np.square(np.abs(np.fft.rfft(windows[first : first + 256] * shape)))[:, chosen]
         made.append(np.log10(power + FLOOR))
     return made

@@ -28,7 +28,7 @@ from symbolic.training.wavenet_notes import RecordedNote, check_notes, fingerpri
 
 WINDOWS = (2048, 512, 128)
 CONTEXT = 2048  # samples around a piece in which the filters settle
-FLOOR = 1e-5  # of a magnitude, 100 dB below a full-scale sine
+FLOOR = 2e-7  # of a magnitude, 134 dB below a full-scale sine, as in the distance that is measured
 LONGEST_SCORED = 4.0  # seconds of a held-out sound
 
 
