@@ -19,7 +19,7 @@ import ngram
 import numpy as np
 
 from symbolic.corpus.dataset import SPLITS, Corpus
-from symbolic.tokenizers.tasks import CONTINUE, FILL, KINDS, LONGEST_BEFORE, LONGEST_GAP, Arranger
+from symbolic.tokenizers.tasks import CONTINUE, FEWEST_AROUND, FILL, KINDS, LONGEST_BEFORE, LONGEST_GAP, Arranger
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 from symbolic.training.evaluation import opened, token_nats
 
@@ -40,34 +40,40 @@ class Asked:
 
 def asked_of(ids: np.ndarray, kind: str, arranger: Arranger, generator: np.random.Generator) -> Asked | None:
     """None when the piece has not what the task needs, or is too long."""
-    arranged = one_gap(ids, arranger, generator) if kind == FILL else arranger.arranged(ids, kind, generator).astype(np.int64)
+    asked = one_gap(ids, arranger, generator) if kind == FILL else in_turns(ids, kind, arranger, generator)
+    return asked if asked is not None and len(asked.given) <= LONGEST else None
+
+
+def in_turns(ids: np.ndarray, kind: str, arranger: Arranger, generator: np.random.Generator) -> Asked | None:
+    """A task in which what is given and what is asked for take turns."""
+    arranged = arranger.arranged(ids, kind, generator).astype(np.int64)
     types = arranger.vocabulary.types[arranged]
     marks = np.where(types == TokenType.ANSWER, 1, np.where(types == TokenType.GIVEN, -1, 0))
-    if not marks.any() or len(arranged) > LONGEST:
+    if not marks.any():
         return None
     places = np.maximum.accumulate(np.where(marks != 0, np.arange(len(marks)), -1))
     answers = (places >= 0) & (marks[places] == 1) & (types != TokenType.ANSWER) & (types != TokenType.EOS)
-    before = arranged[: int((types == TokenType.GIVEN).argmax())] if kind == FILL else arranged[:1]
-    alone = np.concatenate((before, arranged[answers]))
-    scored = np.arange(len(alone)) >= len(before)
-    return Asked(arranged, answers, alone, scored, int((types[answers] == TokenType.VELOCITY).sum()))
+    alone = np.concatenate((arranged[:1], arranged[answers]))
+    return Asked(arranged, answers, alone, np.arange(len(alone)) >= 1, int((types[answers] == TokenType.VELOCITY).sum()))
 
 
-def one_gap(ids: np.ndarray, arranger: Arranger, generator: np.random.Generator) -> np.ndarray:
-    """A gap of 1 to 8 bars somewhere in the piece, with at most 24 bars before it, as `symbolic fill` asks; BOS EOS without room for it."""
-    types, vocabulary = arranger.vocabulary.types[ids], arranger.vocabulary
-    edges = np.append((types == TokenType.BAR).nonzero()[0], len(ids) - 1)
+def one_gap(ids: np.ndarray, arranger: Arranger, generator: np.random.Generator) -> Asked | None:
+    """A gap of 1 to 8 bars somewhere in the piece, with at most 24 bars before it, told as `symbolic fill` tells it."""
+    types, vocabulary = arranger.vocabulary.types, arranger.vocabulary
+    edges = np.append((types[ids] == TokenType.BAR).nonzero()[0], len(ids) - 1)
     count = len(edges) - 1
-    if count < 3:
-        return np.array([vocabulary.bos, vocabulary.eos])
+    if count < FEWEST_AROUND:
+        return None
     bars = int(generator.integers(1, min(LONGEST_GAP, count - 2) + 1))
     gap = int(generator.integers(1, count - bars))
+    before = ids[edges[max(0, gap - LONGEST_BEFORE)] : edges[gap]]
     asked = ids[edges[gap] : edges[gap + bars]]
-    every = np.ones(int((vocabulary.types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
+    every = np.ones(int((types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
     answer = asked[arranger.choose(asked, every, tempos=False)]
-    after = arranger.near(ids[edges[gap + bars] : edges[-1]])
-    question = arranger.filling(ids[edges[max(0, gap - LONGEST_BEFORE)] : edges[gap]], after, bars)
-    return np.concatenate((question, answer, [vocabulary.eos]))
+    question = arranger.filling(before, arranger.near(ids[edges[gap + bars] : edges[-1]]), bars)
+    given, alone = (np.concatenate((part, answer)).astype(np.int64) for part in (question, np.append(vocabulary.bos, before)))
+    scored = [np.arange(len(part)) >= len(part) - len(answer) for part in (given, alone)]
+    return Asked(given, scored[0], alone, scored[1], int((types[answer] == TokenType.VELOCITY).sum()))
 
 
 def sums(nats: list[np.ndarray], masks: list[np.ndarray]) -> np.ndarray:

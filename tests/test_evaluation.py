@@ -354,7 +354,7 @@ def test_what_cannot_be_evaluated_is_told(model, model_folder, dataset, corpus, 
     for source, reason in [("bad.mid", "not a MIDI file"), ("nowhere", "no such folder")]:
         with pytest.raises(InputError, match=reason):
             evaluate(model_folder, tmp_path / source)
-    with pytest.raises(InputError, match=f"knows {len(corpus.tokenizer.vocabulary)} tokens, its tokenizer 1679"):
+    with pytest.raises(InputError, match=f"knows {len(corpus.tokenizer.vocabulary)} tokens, its tokenizer 1703"):
         evaluate((model, RemiTokenizer()), dataset)
     (tmp_path / "other/offsets.npy").unlink()
     with pytest.raises(InputError, match="damaged"):

@@ -10,6 +10,7 @@ from symusic import Note, Score, Tempo, TimeSignature, Track
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # scripts, not a package
 
+import infilling
 from middle_writing import Asked, asked_of, faults, one_line, opening
 from seams import Border, Gap, Part, border, borders, borrowed, gap_of, music_of, row
 
@@ -17,6 +18,8 @@ from symbolic.midi.meter import bar_starts
 from symbolic.tokenizers.names import DRUMS
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
+from symbolic.tokenizers.tasks import Arranger
+from symbolic.tokenizers.vocabulary import TokenType
 
 QUARTER = 480
 BAR = 4 * QUARTER
@@ -165,6 +168,23 @@ def test_tasks_are_asked_of_pieces_that_have_what_they_need() -> None:
     gap = asked_of(ids, "fill", TOKENIZER, generator)
     assert gap is not None
     assert gap.stop - gap.start == 4 * (bar_starts(gap.seed)[1] - bar_starts(gap.seed)[0])
+
+
+@pytest.mark.parametrize("kind", infilling.KINDS[1:])
+def test_the_same_notes_are_scored_with_what_is_given_and_without(kind: str) -> None:
+    """Both streams ask for the same tokens, as many notes as told; alone they follow the bars before a gap, or nothing."""
+    ids, vocabulary = ids_of(duet()), TOKENIZER.vocabulary
+    asked = infilling.asked_of(ids, kind, Arranger(vocabulary), np.random.default_rng(3))
+    assert asked is not None
+    tokens = asked.given[asked.given_scored]
+    assert tokens.tolist() == asked.alone[asked.alone_scored].tolist()
+    assert (vocabulary.types[tokens] == TokenType.VELOCITY).sum() == asked.notes > 0
+    assert vocabulary.types[tokens[0]] == TokenType.BAR
+    before = asked.alone[~asked.alone_scored]
+    assert before.tolist() == ids[: len(before)].tolist()
+    assert len(before) == 1 or kind == "fill"
+    if kind == "fill":
+        assert ids.tolist()[len(before) : len(before) + len(tokens)] == tokens.tolist()
 
 
 def test_the_melody_alone_is_one_line() -> None:

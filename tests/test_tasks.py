@@ -13,10 +13,20 @@ from symbolic.tokenizers.beats import BeatClock, derive_beats
 from symbolic.tokenizers.names import DRUMS
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
-from symbolic.tokenizers.tasks import AFTER_TOKENS, GAP_TOKENS, KINDS, LONGEST_AFTER, LONGEST_GAP, TURN, TURN_TOKENS, Arranger
+from symbolic.tokenizers.tasks import (
+    AFTER_TOKENS,
+    KINDS,
+    LEAD_TOKENS,
+    LONGEST_AFTER,
+    LONGEST_GAP,
+    LONGEST_LEAD,
+    TURN,
+    TURN_TOKENS,
+    Arranger,
+)
 from symbolic.tokenizers.vocabulary import TokenType
 
-PLAIN, TOKENIZER = RemiTokenizer(), RemiTokenizer(TokenizerSettings(tasks=True))
+PLAIN, TOKENIZER = RemiTokenizer(TokenizerSettings(tasks=False)), RemiTokenizer()
 VOCABULARY = TOKENIZER.vocabulary
 ARRANGER = Arranger(VOCABULARY, fewest_notes=1)
 TYPES, VALUES = VOCABULARY.types, VOCABULARY.values
@@ -139,28 +149,45 @@ def test_turns_have_equal_bars_and_beats_follow_token_by_token(kind: str, score,
 @given(score=pieces(), seed=seeds)
 @settings(max_examples=60, deadline=None)
 def test_gaps_stand_where_they_stood(score, seed: int):
-    """Each bar is told once and at its place: those before, behind and in the gaps are the beginning of the piece, all but a last bar."""
+    """Every bar is told once and at its place, and behind each Answer lie the bars that Later passed over, up to those given."""
     ids = framed(score)
     arranged = ARRANGER.arranged(ids, "fill", np.random.default_rng(seed))
     assume((TYPES[arranged] == TokenType.GIVEN).any())
-    bars, told = ((TYPES[stream] == TokenType.BAR).sum() for stream in (ids, arranged))
-    assert bars - told in (0, 1)
-    edges = np.append((TYPES[ids] == TokenType.BAR).nonzero()[0], len(ids) - 1)
-    assert notes_of(arranged) == notes_of(ids[: edges[told]])
-    at = derive_beats(arranged, VOCABULARY)[TYPES[arranged] == TokenType.BAR, 0]
-    assert sorted(at.tolist()) == list(range(told))
-    known = 0
-    for after, answer in zip(*sides(arranged), strict=True):
-        led, back = (TYPES[part] == TokenType.LATER for part in (after, answer))
-        gap = (TYPES[answer] == TokenType.BAR).sum()
-        assert VALUES[answer[back]].sum() == known
-        assert VALUES[after[led]].sum() == known + gap
-        assert not (TYPES[answer] == TokenType.TEMPO).any()
-        known = (TYPES[after] == TokenType.BAR).sum()
-        assert 1 <= gap <= LONGEST_GAP
-        assert gap == 1 or (~back).sum() <= GAP_TOKENS
-        assert 1 <= known <= LONGEST_AFTER
-        assert known == 1 or (~led).sum() <= AFTER_TOKENS
+    assert notes_of(arranged) == notes_of(ids)
+    beats, bars = derive_beats(arranged, VOCABULARY)[:, 0], TYPES[arranged] == TokenType.BAR
+    assert sorted(beats[bars].tolist()) == list(range(int((TYPES[ids] == TokenType.BAR).sum())))
+    marks = [(TYPES[arranged] == kind).nonzero()[0].tolist() for kind in (TokenType.GIVEN, TokenType.ANSWER)]
+    assert len(marks[0]) == len(marks[1])
+    for begin, end in zip(*marks, strict=True):
+        after = arranged[begin + 1 : end]
+        led = TYPES[after] == TokenType.LATER
+        between = int(VALUES[after[led]].sum())
+        given, told = beats[begin + 1 : end][bars[begin + 1 : end]], beats[end:][bars[end:]]
+        assert given.tolist() == list(range(given[0], given[0] + len(given)))
+        assert told[:between].tolist() == list(range(given[0] - between, given[0]))
+        assert between <= LONGEST_GAP + LONGEST_LEAD
+        assert 1 <= len(given) <= LONGEST_AFTER
+        assert len(given) == 1 or (~led).sum() <= AFTER_TOKENS
+
+
+@given(score=pieces(), gap=st.integers(1, 3), bars=st.integers(1, 20))
+@settings(max_examples=40, deadline=None)
+def test_what_lies_behind_is_told_a_few_bars_early(score, gap: int, bars: int):
+    """The question of a gap tells the bars before it in their order and at their beats, the last few of them at the end."""
+    ids = framed(score)
+    edges = (TYPES[ids] == TokenType.BAR).nonzero()[0]
+    assume(len(edges) > gap)
+    before, after = ids[edges[0] : edges[gap]], ids[edges[gap] : -1]
+    question = ARRANGER.filling(before, after, bars)
+    begin, end = ((TYPES[question] == kind).argmax() for kind in (TokenType.GIVEN, TokenType.ANSWER))
+    assert np.concatenate([question[1:begin], question[end + 1 :]]).tolist() == before.tolist()
+    lead = question[end + 1 :]
+    assert TYPES[lead[0]] == TokenType.BAR
+    assert (TYPES[lead] == TokenType.BAR).sum() == 1 or len(lead) <= LEAD_TOKENS
+    follows = np.append(question, VOCABULARY.bar)
+    assert derive_beats(follows, VOCABULARY)[-1].tolist() == [gap, 0, 0]
+    places = derive_beats(question, VOCABULARY)[begin:end]
+    assert places[TYPES[question[begin:end]] == TokenType.BAR][0].tolist() == [gap + bars, 0, 0]
 
 
 @pytest.mark.parametrize("kind", KINDS)

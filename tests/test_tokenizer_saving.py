@@ -173,7 +173,8 @@ tokenizer = RemiTokenizer()
 tokenizer.decode(tokenizer.encode(score).ids)
 print(sorted({"torch", "transformers", "miditok", "music21", "pretty_midi", "matplotlib"} & set(sys.modules)))
 from symbolic.tokenizers.reference import miditok_remi
-print(len(miditok_remi(tokenizer.settings).vocab) == len(tokenizer.vocabulary), "torch" in sys.modules)
+from symbolic.tokenizers.names import TASK_NAMES
+print(len(miditok_remi(tokenizer.settings).vocab) + len(TASK_NAMES) == len(tokenizer.vocabulary), "torch" in sys.modules)
 from miditok.pytorch_data import DatasetMIDI
 print(DatasetMIDI.__name__)
 """

@@ -21,7 +21,7 @@ class TokenizerSettings:
     """Slowest and fastest tempo, in quarter notes a minute."""
     meters: dict[int, int] = field(default_factory=lambda: {2: 6, 4: 12, 8: 12, 16: 12})
     """For each denominator, the largest numerator: 2: 6 stands for 1/2 to 6/2."""
-    tasks: bool = False
+    tasks: bool = True
     """Tokens for writing in the middle behind all others (`tasks.py`): ids of music are the same with and without."""
     max_bars: int = 20_000
     """A file with more bars is refused: such files are broken, and would become millions of tokens."""

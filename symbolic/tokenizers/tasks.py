@@ -1,8 +1,8 @@
 """Writing in the middle: a piece rearranged so that what is given comes first and what is asked for comes last.
 
     continue    BOS bars… EOS                                                  music as it is
-    fill        BOS bars… Given Later_n bars-after… Answer n-bars… EOS         a gap of n bars, between both its sides
-                … Given Later_m+n bars-after… Answer Later_m n-bars… EOS       in training more gaps follow, m bars behind the last
+    fill        BOS bars… Given Later_n bars-after… Answer bars n-bars… EOS    a gap with both its sides; the last bars before it come last
+                … Later_m bars… Given Later_n bars-after… Answer …             in training more gaps follow; m bars are known already
     accompany   BOS Task_Accompany Program (Given bars Answer bars)… EOS       one program, the others given
     harmonise   BOS Task_Harmonise (Given … Answer …)… EOS                     all else, the melody given
     melody      BOS Task_Melody (Given … Answer …)… EOS                        the melody, all else given
@@ -32,7 +32,8 @@ KINDS = (CONTINUE, FILL, *(task.lower() for task in TASKS))
 MIXTURE = {CONTINUE: 0.4, FILL: 0.25, "accompany": 0.12, "harmonise": 0.06, "melody": 0.07, "rhythm": 0.05, "pitches": 0.05}
 """Weights of pieces in training, where nothing else is asked for."""
 NOTE = 4  # Program Pitch Velocity Duration
-LONGEST_GAP, GAP_TOKENS, LONGEST_BEFORE, LONGEST_AFTER, AFTER_TOKENS = 8, 384, 24, 8, 256  # bars, and tokens
+LONGEST_GAP, GAP_TOKENS, LONGEST_AFTER, AFTER_TOKENS, LONGEST_LEAD, LEAD_TOKENS = 8, 384, 8, 256, 4, 128  # bars, and tokens
+LONGEST_BEFORE, LONGEST_BETWEEN, FEWEST_AROUND = 24, 8, 3
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,22 @@ class Arranger:
         return ids if found is None else found.astype(ids.dtype)
 
     def filling(self, before: np.ndarray, after: np.ndarray, bars: int) -> np.ndarray:
-        """What stands before the answer when `bars` bars between two streams of bars are asked for: BOS … Answer."""
-        return np.concatenate(([self.vocabulary.bos], before, self._question(bars, after)))
+        """What stands before the answer when `bars` bars between two streams are asked for: BOS … Answer and the last bars before."""
+        return np.concatenate(([self.vocabulary.bos], self._around(before, after, bars)))
+
+    def _around(self, before: np.ndarray, after: np.ndarray, bars: int) -> np.ndarray:
+        """The bars before a gap; what lies behind it is told a few bars early, so that the gap follows what stands right before it."""
+        starts = (self.vocabulary.types[before] == TokenType.BAR).nonzero()[0][-LONGEST_LEAD:]
+        near = starts[len(before) - starts <= LEAD_TOKENS]
+        lead = int(near[0] if len(near) else starts[-1]) if len(starts) else len(before)
+        led = int((starts >= lead).sum()) + bars
+        marks = ([self._id(TokenType.GIVEN)], [self._id(TokenType.ANSWER)])
+        return np.concatenate((before[:lead], marks[0], self._led(led), after, marks[1], before[lead:]))
+
+    def _led(self, bars: int) -> np.ndarray:
+        """The tokens that lead `bars` bars on."""
+        steps = [min(LONGEST_LATER, bars - led) for led in range(0, bars, LONGEST_LATER)]
+        return np.array([self._id(TokenType.LATER, step) for step in steps], dtype=np.int64)
 
     def near(self, bars: np.ndarray) -> np.ndarray:
         """The bars that follow a gap as far as they are given: the first, and more while they are few and short."""
@@ -124,32 +139,24 @@ class Arranger:
         return onset, values[bars[starts]], values[bars[starts + 1]], values[bars[starts + 3]]
 
     def _gaps(self, ids: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
-        """Gaps, one behind another up to the end; what is given behind one stands before the next, so that each bar is told once."""
-        starts = (self.vocabulary.types[ids] == TokenType.BAR).nonzero()[0]
-        count = len(starts)
-        if count < 3:
+        """The piece with several gaps, some bars between what is given behind one and the next; each bar is told once."""
+        edges = np.append((self.vocabulary.types[ids] == TokenType.BAR).nonzero()[0], len(ids) - 1)  # less EOS
+        count, place, known = len(edges) - 1, 0, 0  # bars: of the piece, told, and told behind the last gap
+        if count < FEWEST_AROUND:
             return None
-        edges = np.append(starts, len(ids) - 1)  # less EOS
-        gap = int(generator.integers(1, min(LONGEST_BEFORE, count - 2) + 1))
-        parts, known = [ids[: edges[gap]]], 0  # known: bars given behind the gap before
-        while gap < count - 1:
+        parts = [ids[:1]]
+        while count - place >= FEWEST_AROUND:
+            gap = place + int(generator.integers(1, min(LONGEST_BETWEEN if place else LONGEST_BEFORE, count - place - 2) + 1))
             bars = int(generator.integers(1, min(LONGEST_GAP, count - gap - 1) + 1))
             bars = max(1, min(bars, int(np.searchsorted(edges, edges[gap] + GAP_TOKENS, "right")) - 1 - gap))
             asked, after = ids[edges[gap] : edges[gap + bars]], self.near(ids[edges[gap + bars] : edges[-1]])
             every = np.ones(int((self.vocabulary.types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
-            parts += [self._question(known + bars, after), self._led(known), asked[self.choose(asked, every, tempos=False)]]
+            parts += [self._led(known), self._around(ids[edges[place] : edges[gap]], after, bars)]
+            parts += [asked[self.choose(asked, every, tempos=False)]]
             known = int((self.vocabulary.types[after] == TokenType.BAR).sum())
-            gap += bars + known
-        return np.concatenate([*parts, [self.vocabulary.eos]])
-
-    def _question(self, bars: int, after: np.ndarray) -> np.ndarray:
-        """What lies `bars` bars further on, given, and the call for an answer."""
-        return np.concatenate(([self._id(TokenType.GIVEN)], self._led(bars), after, [self._id(TokenType.ANSWER)]))
-
-    def _led(self, bars: int) -> np.ndarray:
-        """The tokens that lead `bars` bars on."""
-        steps = [min(LONGEST_LATER, bars - led) for led in range(0, bars, LONGEST_LATER)]
-        return np.array([self._id(TokenType.LATER, step) for step in steps], dtype=np.int64)
+            place = gap + bars + known
+        rest = ids[edges[place] : edges[-1]]
+        return np.concatenate([*parts, self._led(known if len(rest) else 0), rest, [self.vocabulary.eos]])
 
     def _task(self, ids: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray | None:
         bars = ids[1:-1]
