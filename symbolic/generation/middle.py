@@ -36,6 +36,7 @@ from symbolic.tokenizers.vocabulary import TokenType
 
 CONTEXT_BARS = 8  # heard before the bars that are varied
 KEPT = ("rhythm", "pitch")
+TURNS_TOKENS = 1536  # heard before each turn: every turn reads them again
 FREE_RESTS = 10**6
 
 
@@ -258,7 +259,7 @@ def _recent(bars: np.ndarray, bar: int) -> np.ndarray:
 
 def _recent_turns(history: Sequence[np.ndarray], coming: int) -> list[np.ndarray]:
     """The task, and the last turns that fit into a prompt beside `coming` tokens; turns are pairs of known and answer."""
-    room, first = PROMPT_TOKENS - coming - len(history[0]), len(history)
+    room, first = TURNS_TOKENS - coming - len(history[0]), len(history)
     while first > 1 and room >= len(history[first - 2]) + len(history[first - 1]):
         first -= 2
         room -= len(history[first]) + len(history[first + 1])

@@ -25,7 +25,7 @@ import numpy as np
 from symbolic.tokenizers.names import DRUMS, LONGEST_LATER, TASKS
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 
-TURN, TURN_TOKENS = 4, 192
+TURN, TURN_TOKENS = 2, 96
 """Bars given before as many are asked for, fewer where they have more tokens."""
 CONTINUE, FILL = "continue", "fill"
 KINDS = (CONTINUE, FILL, *(task.lower() for task in TASKS))
