@@ -4,8 +4,9 @@
 
 For each task of `tokenizers/tasks.py` as many pieces as have what it needs, up to --pieces, each rearranged with choices drawn from a
 fixed seed. Given: nats of the tokens behind each Answer, over their notes. Alone: the same notes from what stands before them only: for
-a gap the true bars as a continuation of the bars before, for the other tasks the asked notes as a piece of their own. Kneser-Ney: a
-5-gram of training pieces, on the streams of *alone*. 95 % intervals of the difference are from 2,000 draws of pieces.
+a gap the true bars as a continuation of the bars before, for the other tasks the asked notes as a piece of their own. In both the
+tokens of tasks, which no answer can hold, are left out of what may follow. Kneser-Ney: a 5-gram of training pieces, on the streams of
+*alone*. 95 % intervals of the difference are from 2,000 draws of pieces.
 
 With --write the table of `middle_writing.py` instead: what the functions of `generation/middle.py` really write in as many pieces.
 """
@@ -17,8 +18,10 @@ from pathlib import Path
 import middle_writing
 import ngram
 import numpy as np
+import torch
 
 from symbolic.corpus.dataset import SPLITS, Corpus
+from symbolic.models.network import Network
 from symbolic.tokenizers.tasks import CONTINUE, FEWEST_AROUND, FILL, KINDS, LONGEST_BEFORE, LONGEST_GAP, Arranger
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 from symbolic.training.evaluation import opened, token_nats
@@ -76,6 +79,12 @@ def one_gap(ids: np.ndarray, arranger: Arranger, generator: np.random.Generator)
     return Asked(given, scored[0], alone, scored[1], int((types[answer] == TokenType.VELOCITY).sum()))
 
 
+def without_tasks(network: Network, vocabulary: Vocabulary) -> None:
+    """No token of a task is offered from now on: none can stand in an answer, whose bars are known."""
+    with torch.no_grad():
+        network.head.bias[torch.from_numpy(np.flatnonzero(vocabulary.types >= TokenType.GIVEN))] = -1e4
+
+
 def sums(nats: list[np.ndarray], masks: list[np.ndarray]) -> np.ndarray:
     """Nats of the scored tokens of each piece."""
     return np.array([float(of[mask[1:]].sum()) for of, mask in zip(nats, masks, strict=True)])
@@ -118,6 +127,7 @@ def main() -> None:
         middle_writing.write_all(corpus, options.split, options.pieces, {"model": network, "tokenizer": tokenizer})
         return
     vocabulary = tokenizer.vocabulary
+    without_tasks(network, vocabulary)
     counted = None
     if options.ngram_pieces:
         heard = np.random.default_rng(0).permutation(corpus.pieces("train"))[: options.ngram_pieces].tolist()
