@@ -2,11 +2,11 @@
 
     python benchmarks/infilling.py DATASET MODEL [--split test] [--pieces 100] [--write]
 
-For each task of `tokenizers/tasks.py` as many pieces as have what it needs, up to --pieces, each rearranged with choices drawn from a
-fixed seed. Given: nats of the tokens behind each Answer, over their notes. Alone: the same notes from what stands before them only: for
-a gap the true bars as a continuation of the bars before, for the other tasks the asked notes as a piece of their own. In both the
-tokens of tasks, which no answer can hold, are left out of what may follow. Kneser-Ney: a 5-gram of training pieces, on the streams of
-*alone*. 95 % intervals of the difference are from 2,000 draws of pieces.
+For each task of `tokenizers/tasks.py` up to --pieces pieces that have what it needs, of the split and then of the other held-out one,
+each rearranged with choices drawn from a fixed seed. Given: nats of the tokens behind each Answer, over their notes. Alone: the same
+notes from what stands before them only: for a gap the true bars as a continuation of the bars before, for the other tasks the asked
+notes as a piece of their own. In both the tokens of tasks, which no answer can hold, are left out of what may follow. Kneser-Ney: a
+5-gram of training pieces, on the streams of *alone*. 95 % intervals of the difference are from 2,000 draws of pieces.
 
 With --write the table of `middle_writing.py` instead: what the functions of `generation/middle.py` really write in as many pieces.
 """
@@ -99,9 +99,9 @@ def interval(given: np.ndarray, alone: np.ndarray) -> tuple[float, float]:
 
 
 def chosen_pieces(corpus: Corpus, split: str, kind: str, count: int, vocabulary: Vocabulary) -> list[Asked]:
-    """Evenly over the split, in the order of a fixed draw."""
-    generator, arranger, found = np.random.default_rng(0), Arranger(vocabulary), list[Asked]()
-    for index in generator.permutation(corpus.pieces(split)).tolist():
+    """Of the split, and where these do not suffice of the other held-out one, in the order of a fixed draw."""
+    arranger, found = Arranger(vocabulary), list[Asked]()
+    for index in middle_writing.drawn_order(corpus, split):
         asked = asked_of(corpus.piece(index), kind, arranger, np.random.default_rng([index, KINDS.index(kind)]))
         if asked is not None and asked.notes:
             found.append(asked)

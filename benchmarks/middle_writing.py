@@ -2,6 +2,7 @@
 
     python benchmarks/infilling.py DATASET MODEL --write [--split test] [--pieces 100]
 
+Pieces are those of the split in the order of a fixed draw, and then those of the other held-out split.
 A piece is its first 16 bars as the tokenizer decodes them, fewer where they have more than 3,000 tokens. Drawn from a fixed seed:
     fill        a gap of 4 bars with a bar before it and notes behind it
     accompany   a program of at least 8 notes is taken out and asked for again, the others have at least 8
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 from symusic.core import NoteTick, NoteTickList, ScoreTick
 
-from symbolic.corpus.dataset import Corpus
+from symbolic.corpus.dataset import SPLITS, Corpus
 from symbolic.errors import InputError, UsageError
 from symbolic.generation.middle import accompany, fill, harmonise, vary
 from symbolic.midi.meter import bar_starts, last_note_end
@@ -147,13 +148,19 @@ def faults(asked: Asked, written: ScoreTick) -> dict[str, str]:
     return found
 
 
+def drawn_order(corpus: Corpus, split: str) -> list[int]:
+    """The held-out pieces in the order of a fixed draw: those of the split, and then those of the other."""
+    generator, others = np.random.default_rng(0), [name for name in SPLITS[1:] if name != split]
+    return [int(index) for name in (split, *others) for index in generator.permutation(corpus.pieces(name))]
+
+
 def write_all(corpus: Corpus, split: str, count: int, options: dict[str, Any]) -> None:
     """Write, check, and print the table; `options` go to the functions, among them a model and its tokenizer."""
     print(f"{'task':<11}{'pieces':>7}" + "".join(f"{name:>10}" for name in COUNTED) + f"{'new notes':>11}{'seconds':>9}")
     for kind in KINDS:
         if kind == CONTINUE:
             continue
-        order = np.random.default_rng(0).permutation(corpus.pieces(split)).tolist()
+        order = drawn_order(corpus, split)
         pieces, kept, notes, failures, clock = 0, Counter[str](), 0, list[str](), time.perf_counter()
         for index in order:
             asked = asked_of(corpus.piece(index), kind, corpus.tokenizer, np.random.default_rng([index, KINDS.index(kind)]))
