@@ -24,7 +24,7 @@ from symbolic.generation.likeness import LikenessSettings, compasses
 from symbolic.generation.placing import place_notes
 from symbolic.generation.prompt import PROMPT_TOKENS, Prompt
 from symbolic.generation.rules import Ending, Rules, make_rules
-from symbolic.generation.sampling import sample
+from symbolic.generation.sampling import Reader, sample
 from symbolic.generation.seed_bars import SeedBars, seed_bars
 from symbolic.midi.programs import UNPITCHED_PROGRAMS
 from symbolic.midi.reading import read
@@ -36,7 +36,6 @@ from symbolic.tokenizers.vocabulary import TokenType
 
 CONTEXT_BARS = 8  # heard before the bars that are varied
 KEPT = ("rhythm", "pitch")
-TURNS_TOKENS = 1536  # heard before each turn: every turn reads them again
 FREE_RESTS = 10**6
 
 
@@ -54,14 +53,16 @@ class Writer:
     progress: Callable[[int], object] | None = None
     arranger: Arranger = field(init=False)
     automaton: TokenAutomaton = field(init=False)
+    reader: Reader = field(init=False)
 
     def __post_init__(self) -> None:
         self.arranger, self.automaton = Arranger(self.tokenizer.vocabulary), TokenAutomaton(self.tokenizer.vocabulary)
+        self.reader = Reader(self.model, self.tokenizer.vocabulary)
 
     def write(self, prompt: np.ndarray, mask: Any, number: int) -> np.ndarray:
         """The ids of an answer; `prompt` ends with its first bar opened, which the answer begins with. `number` tells answers apart."""
         seed = self.random_seed + 7919 * number
-        stream = sample(self.model, self.tokenizer.vocabulary, [prompt], [mask], [seed], self.settings, self.progress)[0]
+        stream = sample(self.model, self.tokenizer.vocabulary, [prompt], [mask], [seed], self.settings, self.progress, self.reader)[0]
         return np.concatenate([prompt[-2:], stream.ids])
 
     def rules(self, bars: SeedBars, prompt: np.ndarray, meters: np.ndarray, constraints: Constraints, likeness: LikenessSettings) -> Rules:
@@ -191,29 +192,29 @@ def overlaps(found: SeedBars) -> list[int]:
 
 def _in_turns(writer: Writer, found: SeedBars, kind: str, program: int | None, given: np.ndarray, constraints: Constraints) -> np.ndarray:
     """Turn by turn over the whole seed: the notes `given` are heard, others are written. Gives all answers, one bar after another."""
-    history = [np.array(writer.arranger.task(kind, program))]
+    history = _History(np.array(writer.arranger.task(kind, program)))
     likeness = replace(writer.likeness, max_rest=FREE_RESTS)
     answers = list[np.ndarray]()
     for known, rests in writer.arranger.rearranged(found.ids, kind, given, np.zeros_like(given)):
         meters = rests[writer.tokenizer.vocabulary.types[rests] == TokenType.TIME_SIGNATURE]
-        prompt = np.concatenate([*_recent_turns(history, len(known)), known, rests[:2]])
+        prompt = np.concatenate([*history.before(len(known)), known, rests[:2]])
         rules = writer.rules(found, prompt, meters, constraints, likeness)
         answers.append(writer.write(prompt, BarsMask(writer.automaton, rules, meters.tolist(), rests=True), len(answers)))
-        history += [known, answers[-1]]
+        history.turns += [known, answers[-1]]
     return np.concatenate(answers)
 
 
 def _variations(writer: Writer, found: SeedBars, kind: str, first: int, last: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each turn of the stream's bars first … last − 1 the new answer, and the seed's own; bars before them are heard as they are."""
     vocabulary, arranger = writer.tokenizer.vocabulary, writer.arranger
-    history = [np.array(arranger.task(kind))]
+    history = _History(np.array(arranger.task(kind)))
     for known, answer in _turns_of(writer, found.part(max(0, first - CONTEXT_BARS), first), kind):
-        history += [known, answer]
+        history.turns += [known, answer]
     fixed = [program for program in UNPITCHED_PROGRAMS if program >= 0]
     likeness = replace(writer.likeness, max_rest=FREE_RESTS)
     heard_velocities = np.unique(found.ids[vocabulary.types[found.ids] == TokenType.VELOCITY])
     for number, (known, own) in enumerate(_turns_of(writer, found.part(first, last), kind)):
-        prompt = np.concatenate([*_recent_turns(history, len(known)), known, own[:2]])
+        prompt = np.concatenate([*history.before(len(known)), known, own[:2]])
         meters = own[vocabulary.types[own] == TokenType.TIME_SIGNATURE]
         mask: RhythmMask | PitchesMask
         if kind == "rhythm":
@@ -224,7 +225,7 @@ def _variations(writer: Writer, found: SeedBars, kind: str, first: int, last: in
             mask = PitchesMask(writer.automaton, _notes_by_bar(own, vocabulary), meters.tolist(), bars, heard_velocities.tolist())
         answer = writer.write(prompt, mask, number)
         yield answer, own
-        history += [known, answer]
+        history.turns += [known, answer]
 
 
 def _turns_of(writer: Writer, bars: np.ndarray, kind: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -257,13 +258,20 @@ def _recent(bars: np.ndarray, bar: int) -> np.ndarray:
     return bars[starts[np.searchsorted(starts, len(bars) - PROMPT_TOKENS // 2)] :]
 
 
-def _recent_turns(history: Sequence[np.ndarray], coming: int) -> list[np.ndarray]:
-    """The task, and the last turns that fit into a prompt beside `coming` tokens; turns are pairs of known and answer."""
-    room, first = TURNS_TOKENS - coming - len(history[0]), len(history)
-    while first > 1 and room >= len(history[first - 2]) + len(history[first - 1]):
-        first -= 2
-        room -= len(history[first]) + len(history[first + 1])
-    return [history[0], *history[first:]]
+@dataclass
+class _History:
+    """The task and the turns so far, pairs of known and answer; of a long piece the last, cut back to half a prompt whenever it is full."""
+
+    task: np.ndarray
+    turns: list[np.ndarray] = field(default_factory=list)
+
+    def before(self, coming: int) -> list[np.ndarray]:
+        """What is heard before a turn of which `coming` tokens are known."""
+        room = PROMPT_TOKENS - coming - len(self.task)
+        if sum(map(len, self.turns)) > room:
+            while self.turns and sum(map(len, self.turns)) > room - PROMPT_TOKENS // 2:
+                del self.turns[:2]
+        return [self.task, *self.turns]
 
 
 def _without(score: ScoreTick, goes: Callable[[int, int, NoteTick], bool]) -> ScoreTick:

@@ -39,29 +39,46 @@ class Stream:
     """How often a bar had to be repeated against the rule, because nothing else could be written."""
 
 
+@dataclass
+class Reader:
+    """Reads prompts one after another; of one that goes on where the last ended, only what is new."""
+
+    model: Network
+    vocabulary: Vocabulary
+    ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    memory: Memory | None = None
+
+    @torch.no_grad()
+    def read(self, prompt: np.ndarray) -> tuple[Tensor, Memory]:
+        """The last logits (1, V) after a prompt, and the memory."""
+        known = len(self.ids)
+        goes_on = self.memory is not None and known < len(prompt) and np.array_equal(prompt[:known], self.ids)
+        memory = self.memory if goes_on else None
+        beats, logits = derive_beats(prompt, self.vocabulary), torch.zeros(0)
+        for start in range(known if goes_on else 0, len(prompt), PREFILL_SEGMENT):
+            part = slice(start, start + PREFILL_SEGMENT)
+            places = torch.from_numpy(beats[None, part].astype(np.int64))
+            output = self.model(torch.from_numpy(prompt[None, part].copy()), places, memory or self.model.empty_memory(1))
+            memory, logits = output.memory, output.logits[:, -1]
+        assert memory is not None
+        self.ids, self.memory = prompt.copy(), memory
+        return logits, memory
+
+
 @torch.no_grad()
-def prefill(model: Network, vocabulary: Vocabulary, prompts: Sequence[np.ndarray]) -> tuple[Tensor, DecodingState]:
+def prefill(
+    model: Network, vocabulary: Vocabulary, prompts: Sequence[np.ndarray], reader: Reader | None = None
+) -> tuple[Tensor, DecodingState]:
     """Read prompts of any lengths: the last logits (B, V) and the state to step on from.
 
     Each is read alone, the same one only once, so that a row does not depend on the others.
     """
     different: dict[bytes, int] = {}
     rows = [different.setdefault(prompt.astype(np.int64).tobytes(), len(different)) for prompt in prompts]
-    read = [_read(model, vocabulary, np.frombuffer(key, dtype=np.int64)) for key in different]
+    read = [(reader or Reader(model, vocabulary)).read(np.frombuffer(key, dtype=np.int64)) for key in different]
     memory = Memory.joined([memory for _, memory in read])
     chosen = torch.tensor(rows)
     return torch.cat([logits for logits, _ in read])[chosen], model.decoding_state(memory).rows(chosen)
-
-
-def _read(model: Network, vocabulary: Vocabulary, prompt: np.ndarray) -> tuple[Tensor, Memory]:
-    """The last logits (1, V) after a prompt, and the memory."""
-    memory, logits = model.empty_memory(1), torch.zeros(0)
-    beats = derive_beats(prompt, vocabulary)
-    for start in range(0, len(prompt), PREFILL_SEGMENT):
-        part = slice(start, start + PREFILL_SEGMENT)
-        output = model(torch.from_numpy(prompt[None, part].copy()), torch.from_numpy(beats[None, part].astype(np.int64)), memory)
-        memory, logits = output.memory, output.logits[:, -1]
-    return logits, memory
 
 
 @dataclass
@@ -125,16 +142,18 @@ def sample(
     random_seeds: Sequence[int],
     settings: SamplingSettings,
     progress: Callable[[int], object] | None = None,
+    reader: Reader | None = None,
 ) -> list[Stream]:
     """Continue each prompt under its mask, which is fresh and has not read the prompt.
 
     A row that has ended leaves the batch. `progress` is told the number of bars finished since the last call.
+    A `reader` kept from call to call saves reading again what prompts have in common.
     Raises `InputError` when the model gives logits that are no numbers.
     """
     rows = [begun(number, vocabulary, *parts) for number, parts in enumerate(zip(prompts, masks, random_seeds, strict=True))]
     stepper = stepping(model)
     with one_thread():
-        logits, state = prefill(model, vocabulary, prompts)
+        logits, state = prefill(model, vocabulary, prompts, reader)
         started = stepper.state(state) if isinstance(stepper, NativeModel) else state
         return _write(stepper, vocabulary, rows, logits, started, settings, progress)
 
