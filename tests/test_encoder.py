@@ -15,7 +15,7 @@ from symusic import Note, Score, Tempo, TimeSignature, Track
 import symbolic.tokenizers.encoder
 from symbolic.errors import InputError
 from symbolic.midi.seeds import load_seed
-from symbolic.tokenizers.names import token_names
+from symbolic.tokenizers.names import TASK_NAMES, token_names
 from symbolic.tokenizers.reference import miditok_ids, miditok_remi
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
@@ -83,8 +83,11 @@ def same_music(found: Score, expected: Score) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_names_and_ids_of_tokens_are_miditoks(name: str):
-    """For all settings the vocabulary told without MidiTok is MidiTok's: the same names with the same ids."""
-    assert {token: id_ for id_, token in enumerate(token_names(SETTINGS[name]))} == pair(name)[1].vocab
+    """For all settings the vocabulary told without MidiTok is MidiTok's: the same names with the same ids, and those of tasks behind."""
+    names = token_names(SETTINGS[name])
+    music, tasks = names[: -len(TASK_NAMES)], names[-len(TASK_NAMES) :]
+    assert {token: id_ for id_, token in enumerate(music)} == pair(name)[1].vocab
+    assert list(tasks) == list(TASK_NAMES)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -144,10 +147,11 @@ def test_decoding_is_miditoks(name: str, score: Score):
 
 
 BAR, METER, POSITION = VOCABULARY.bar, VOCABULARY.tokens.index("TimeSig_3/8"), VOCABULARY.tokens.index("Position_7")
+LAST = len(VOCABULARY) - len(TASK_NAMES) - 1  # of music
 NOTE = [VOCABULARY.tokens.index(name) for name in ("Program_9", "Pitch_60", "Velocity_79", "Duration_1.0.48")]
 
 
-@given(st.lists(st.one_of(st.integers(3, len(VOCABULARY) - 1), st.sampled_from([BAR, METER, POSITION, *NOTE])), min_size=1, max_size=60))
+@given(st.lists(st.one_of(st.integers(3, LAST), st.sampled_from([BAR, METER, POSITION, *NOTE])), min_size=1, max_size=60))
 @example([*NOTE, METER, BAR])  # a note before the meter: 4/4
 @example([POSITION, METER, *NOTE, BAR, BAR, *NOTE])  # a position before any bar
 @example([BAR, METER, POSITION, *NOTE, METER, *NOTE[:3]])  # cut short

@@ -80,6 +80,19 @@ def notes_of(score: Score, start: float = 0, stop: float = float("inf")) -> Coun
     )
 
 
+def test_a_meter_behind_the_last_note_opens_no_bars(options):
+    """A seed ends with the bar of its last note, whatever is set later on: no part is written behind it."""
+    seed, stop = quartet(), int(bar_starts(quartet())[-1])
+    seed.time_signatures.append(TimeSignature(stop + 4 * QUARTER, 4, 4))
+    seed.tempos.append(Tempo(stop + 6 * QUARTER, 90))
+    found = seed_bars(seed, TOKENIZER)
+    assert (len(found.starts), int(found.lines[-1])) == (len(found.lines), stop)
+    assert found.starts[-1] == len(found.ids)
+    longer = accompany(seed, "flute", **options)
+    assert notes_of(longer, 0, stop) > notes_of(seed)
+    assert not notes_of(longer, stop)
+
+
 @pytest.mark.parametrize("bars", [(2, 2), (3, 6), (6, 8), (5, 11), (1, 3)])
 @pytest.mark.parametrize("random_seed", [0, 1])
 def test_a_gap_is_filled_and_nothing_else_changes(options, bars, random_seed):

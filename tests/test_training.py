@@ -290,6 +290,12 @@ def test_the_curve_is_drawn(finished, tmp_path):
         blank = picture if blank is None else blank
 
 
+def test_samples_are_written_in_bf16_too(dataset, tmp_path, tiny_settings):
+    """What autocast remembers in bf16 is handed to a step in float32."""
+    train(dataset, tmp_path / "run", with_changes(tiny_settings, steps=2, sample_every=2, precision="bf16"))
+    assert [path.name for path in sorted((tmp_path / "run/samples").iterdir())] == ["step-000002.mid", "step-000002.png"]
+
+
 def test_samples_are_written_and_change_nothing(dataset, finished, tmp_path, tiny_settings):
     """At intervals a held-out piece's beginning with eight more bars, and its picture; the run is the same as without, bit for bit."""
     run = tmp_path / "run"

@@ -242,5 +242,5 @@ class StreamMask:
         return [
             row
             for row in self.rules.players
-            if state.bars - self._last_heard.setdefault(row, state.bars - 1) > self.rules.max_rest and self._available(row) <= state.time
+            if state.bars - self._last_heard.get(row, self.rules.seed_bars) > self.rules.max_rest and self._available(row) <= state.time
         ]

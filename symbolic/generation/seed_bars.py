@@ -89,7 +89,6 @@ def seed_bars(seed: ScoreTick, tokenizer: RemiTokenizer) -> SeedBars:
     if missing > 0:
         ids = np.concatenate([ids, np.tile([vocabulary.bar, meter], missing)])
         openings = np.flatnonzero(ids == vocabulary.bar)
-    starts = np.append(openings, len(ids))
-    while len(lines) < len(starts):  # a tempo or meter after the last note opened bars
-        lines = np.append(lines, 2 * lines[-1] - lines[-2])
-    return SeedBars(seed, ids, starts, lines, seed_lines)
+    if missing < 0:  # a tempo or meter behind the last note opened bars, which the seed has not
+        ids, openings = ids[: openings[missing]], openings[:missing]
+    return SeedBars(seed, ids, np.append(openings, len(ids)), lines, seed_lines)

@@ -227,7 +227,8 @@ class Network(nn.Module):
         M = self.config.memory_length
         distances = torch.arange(2 * (M + 1), 0, -1, device=self.device) % (M + 1)
         positions = self._positions(distances)
-        keys, values = ([functional.pad(part.transpose(0, 1), (0, 0, 0, 1)) for part in parts] for parts in (memory.keys, memory.values))
+        both = ([part.transpose(0, 1).to(self.dtype) for part in parts] for parts in (memory.keys, memory.values))  # autocast made them
+        keys, values = ([functional.pad(part, (0, 0, 0, 1)) for part in parts] for parts in both)
         relative = [block.attention.relative_keys(positions) for block in self.layers()]
         return DecodingState(keys, values, relative, memory.ages.clone(), memory.recent, position=M)
 
