@@ -70,9 +70,7 @@ def one_gap(ids: np.ndarray, arranger: Arranger, generator: np.random.Generator)
     bars = int(generator.integers(1, min(LONGEST_GAP, count - 2) + 1))
     gap = int(generator.integers(1, count - bars))
     before = ids[edges[max(0, gap - LONGEST_BEFORE)] : edges[gap]]
-    asked = ids[edges[gap] : edges[gap + bars]]
-    every = np.ones(int((types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
-    answer = asked[arranger.choose(asked, every, tempos=False)]
+    answer = arranger.answer(ids[edges[gap] : edges[gap + bars]])
     question = arranger.filling(before, arranger.near(ids[edges[gap + bars] : edges[-1]]), bars)
     given, alone = (np.concatenate((part, answer)).astype(np.int64) for part in (question, np.append(vocabulary.bos, before)))
     scored = [np.arange(len(part)) >= len(part) - len(answer) for part in (given, alone)]

@@ -70,7 +70,7 @@ class Shape:
 SHAPES = {
     "S": Shape(vocabulary=512, width=256, layers=6, heads=8, inner=1024, segment=256, memory=256, batch=8),
     "L": Shape(vocabulary=512, width=512, layers=12, heads=8, inner=2048, segment=256, memory=512, batch=4),
-    "bundled": Shape(vocabulary=1679, width=192, layers=6, heads=6, inner=768, segment=256, memory=384, batch=12),
+    "bundled": Shape(vocabulary=1703, width=192, layers=6, heads=6, inner=768, segment=256, memory=512, batch=12),
     "100M": Shape(vocabulary=1679, width=768, layers=13, heads=12, inner=3072, segment=512, memory=512, batch=32),
 }
 

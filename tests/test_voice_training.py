@@ -202,8 +202,8 @@ def test_ctrl_c_saves_and_resuming_changes_nothing(folder: Path, tmp_path: Path)
     train_voice(folder, tmp_path / "stopped", resume=True)
     states = [torch.load(tmp_path / name / "training" / "last" / "training.pt", weights_only=True) for name in ("whole", "stopped")]
     assert states[0]["step"] == states[1]["step"] == 30
-    for name, part in states[0]["decoder"].items():
-        assert torch.equal(part, states[1]["decoder"][name]), name
+    for name, part in states[0]["model"].items():
+        assert torch.equal(part, states[1]["model"][name]), name
     for key, moments in states[0]["optimizer"]["state"].items():
         assert torch.equal(moments["exp_avg_sq"], states[1]["optimizer"]["state"][key]["exp_avg_sq"])
     logs = [

@@ -196,7 +196,7 @@ def test_what_cannot_be_trained_is_refused(notes, tmp_path):
         train_wavenet(notes, tmp_path / "a", QUICK, resume=True)
     run = tmp_path / "run"
     train_wavenet(notes, run, replace(QUICK, steps=1))
-    with pytest.raises(InputError, match="not the notes this training began with"):
+    with pytest.raises(InputError, match="not the recordings this training began with"):
         train_wavenet(notes[:9], run, QUICK, resume=True)
     with pytest.raises(InputError, match="of another shape"):
         train_wavenet(notes, run, replace(QUICK, wavenet=replace(TINY, layers=4)), resume=True)

@@ -55,6 +55,11 @@ class Arranger:
         """What stands before the answer when `bars` bars between two streams are asked for: BOS … Answer and the last bars before."""
         return np.concatenate(([self.vocabulary.bos], self._around(before, after, bars)))
 
+    def answer(self, bars: np.ndarray) -> np.ndarray:
+        """The bars of a gap as they are asked for, without tempos."""
+        every = np.ones(int((self.vocabulary.types[bars] == TokenType.PROGRAM).sum()), dtype=bool)
+        return bars[self.choose(bars, every, tempos=False)]
+
     def _around(self, before: np.ndarray, after: np.ndarray, bars: int) -> np.ndarray:
         """The bars before a gap; what lies behind it is told a few bars early, so that the gap follows what stands right before it."""
         starts = (self.vocabulary.types[before] == TokenType.BAR).nonzero()[0][-LONGEST_LEAD:]
@@ -150,9 +155,7 @@ class Arranger:
             bars = int(generator.integers(1, min(LONGEST_GAP, count - gap - 1) + 1))
             bars = max(1, min(bars, int(np.searchsorted(edges, edges[gap] + GAP_TOKENS, "right")) - 1 - gap))
             asked, after = ids[edges[gap] : edges[gap + bars]], self.near(ids[edges[gap + bars] : edges[-1]])
-            every = np.ones(int((self.vocabulary.types[asked] == TokenType.PROGRAM).sum()), dtype=bool)
-            parts += [self._led(known), self._around(ids[edges[place] : edges[gap]], after, bars)]
-            parts += [asked[self.choose(asked, every, tempos=False)]]
+            parts += [self._led(known), self._around(ids[edges[place] : edges[gap]], after, bars), self.answer(asked)]
             known = int((self.vocabulary.types[after] == TokenType.BAR).sum())
             place = gap + bars + known
         rest = ids[edges[place] : edges[-1]]

@@ -9,22 +9,20 @@ What a step sees depends on its number only, so that on a processor a resumed ru
 import contextlib
 import copy
 import math
-import signal
-import sys
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
-import yaml
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from symbolic.errors import InputError
-from symbolic.settings import load_settings, to_mapping
-from symbolic.training.checkpoint import swap_in, whole_or_gone
+from symbolic.training.checkpoint import whole_or_gone
+from symbolic.training.folder_run import FolderRun
 from symbolic.training.log import RunLog
+from symbolic.training.optimizing import learning_rate
 
 
 class RunSettings(Protocol):
@@ -42,23 +40,6 @@ class RunSettings(Protocol):
     random_seed: int
 
 
-Settings = TypeVar("Settings")
-
-
-def settings_of_run(kind: type[Settings], output: Path, settings: Settings | str | Path | None, resume: bool) -> Settings:
-    """Settings that are complete, or a YAML file's; of a resumed run those it had. Raises `InputError` when the run cannot begin so."""
-    training = output / "training"
-    if output.is_file():
-        raise InputError(f"{output}: this is a file, a folder is wanted; choose another -o")
-    if resume:
-        if not (training / "last" / "training.pt").is_file():
-            raise InputError(f"{output}: no training to go on with in it (training/last is missing); start without --resume")
-        return settings if isinstance(settings, kind) else load_settings(kind, settings or training / "settings.yaml")  # type: ignore[arg-type]
-    if (output / "config.json").exists() or (training / "last").exists():
-        raise InputError(f"{output}: a trained model is in this folder already; go on with --resume, or choose another -o")
-    return settings if isinstance(settings, kind) else load_settings(kind, settings)  # type: ignore[arg-type]
-
-
 def check_run_settings(settings: RunSettings) -> None:
     """Raise `InputError` for values that cannot be."""
     for name in ("steps", "evaluate_every", "checkpoint_every"):
@@ -73,21 +54,17 @@ def check_run_settings(settings: RunSettings) -> None:
         raise InputError(f"precision is {settings.precision!r}; choose auto, float32 or bf16")
 
 
-class AveragedRun(ABC):
-    """One run. `figure` is the held-out figure that is to become small; `source` fingerprints what is learned from."""
+class AveragedRun(FolderRun):
+    """One run. `figure` is the held-out figure that is to become small."""
 
     figure: str
 
     def __init__(self, model: nn.Module, where: str, source: list[float], output: Path, settings: RunSettings, resume: bool) -> None:
-        self.where, self.source, self.output, self.settings, self.folder = where, source, output, settings, output / "training"
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.to(self.device)
+        super().__init__(model, where, source, output, settings, self.figure)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-        self.step, self.seconds, self.best = 0, 0.0, {self.figure: math.inf, "step": 0}
-        self.interrupted = False
         if resume:
-            self._restore()
+            self.averaged.load_state_dict(self.load()["averaged"])
 
     @abstractmethod
     def losses(self) -> dict[str, Tensor]:
@@ -101,33 +78,12 @@ class AveragedRun(ABC):
     def write(self, folder: Path) -> None:
         """The averaged weights, as files that are of use alone, config.json among them."""
 
-    @abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """What is known of the model, plain."""
-
     def course(self) -> dict[str, Any]:
         """Facts that every run has: `steps`, `training_seconds`, the best `held_out` figures with their `step`, `figure` also as `loss`."""
         best = {name: round(value, 4) for name, value in self.best.items()} if self.best["step"] else {}
         loss = {"loss": best[self.figure]} if best else {}
         return {"steps": self.step, "training_seconds": round(self.seconds, 1), "held_out": loss | best,
                 "parameters": sum(part.numel() for part in self.model.parameters())}  # fmt: skip
-
-    def go(self) -> dict[str, Any]:
-        """Run to the last step; gives the facts. The first Ctrl-C ends the run after a step, the second one at once."""
-        before = signal.signal(signal.SIGINT, self._interrupt)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "settings.yaml").write_text(yaml.safe_dump(to_mapping(self.settings), sort_keys=False))
-            with RunLog(self.folder, self.step) as log:
-                self._train(log)
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(
-                f"{self.output}: cannot be written at step {self.step} ({reason}); make room and go on with --resume"
-            ) from error
-        finally:
-            signal.signal(signal.SIGINT, before)
-        return self.facts()
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """Where `precision` says so, or the hardware is made for it, bfloat16."""
@@ -137,7 +93,8 @@ class AveragedRun(ABC):
             wanted = "bf16" if (torch.cuda.is_bf16_supported() if self.device.type == "cuda" else cpu) else "float32"
         return torch.autocast(self.device.type, torch.bfloat16) if wanted == "bf16" else contextlib.nullcontext()
 
-    def _train(self, log: RunLog) -> None:
+    def train(self, log: RunLog) -> None:
+        """The steps, up to the last or until `interrupted`."""
         s, stopped = self.settings, False
         with tqdm(total=s.steps, initial=self.step, desc="train", unit="step", disable=None) as bar:
             while self.step < s.steps and not stopped:
@@ -157,14 +114,14 @@ class AveragedRun(ABC):
                 if ends or self.step % s.evaluate_every == 0:
                     self._evaluate(log)
                 if ends or stopped or self.step % s.checkpoint_every == 0:
-                    self._save()
+                    self.save(averaged=self.averaged.state_dict())
         if stopped and not ends:
-            raise InputError(f"stopped at step {self.step} and saved; go on with --resume")
+            raise InputError(f"stopped at step {self.step} and saved; go on with {self.again()}")
 
     def _one_step(self) -> dict[str, float]:
         s = self.settings
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = learning_rate(s, self.step)
         losses = self.losses()
         torch.stack(list(losses.values())).sum().backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.gradient_clip)
@@ -176,12 +133,6 @@ class AveragedRun(ABC):
         for kept, value in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
             kept.lerp_(value, share)  # means and variances of what the weights give go along with them
         return {name: float(value.detach()) for name, value in losses.items()} | {"gradient_norm": float(norm)}
-
-    def _rate(self) -> float:
-        """Learning rate of the coming step: a rise, a plateau, a straight fall to 0."""
-        s = self.settings
-        decay = max(1, round(s.steps * s.decay_share))
-        return s.learning_rate * min(1.0, (self.step + 1) / max(1, s.warmup_steps), (s.steps - self.step) / decay)
 
     def _evaluate(self, log: RunLog) -> None:
         figures = self.held_out()
@@ -195,38 +146,3 @@ class AveragedRun(ABC):
                 for path in sorted(partial.iterdir(), key=lambda path: path.name == "config.json"):  # the weights first
                     path.replace(self.output / path.name)
                 partial.rmdir()
-
-    def _save(self) -> None:
-        partial = self.folder / "last-partial"
-        state = {
-            "model": self.model.state_dict(), "averaged": self.averaged.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "step": self.step, "seconds": self.seconds, "best": self.best, "source": self.source,
-        }  # fmt: skip
-        with whole_or_gone(partial):
-            partial.mkdir()
-            with (partial / "training.pt").open("wb") as stream:
-                torch.save(state, stream)
-            swap_in(partial, self.folder / "last")
-
-    def _restore(self) -> None:
-        path = self.folder / "last" / "training.pt"
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many types for damaged files
-            raise InputError(f"{path}: the checkpoint is damaged ({type(error).__name__}); start again with another -o") from error
-        if state["source"] != self.source:
-            raise InputError(f"{self.where}: not the notes this training began with; give those, or start again with another -o")
-        try:
-            self.model.load_state_dict(state["model"])
-        except RuntimeError as error:
-            raise InputError(f"{path}: of another shape than the settings say; resume without --settings") from error
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
-
-    def _interrupt(self, _signal: int, _frame: Any) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-        if sys.stderr.isatty():
-            print("\nstopping after this step and saving; Ctrl-C again stops at once", file=sys.stderr)

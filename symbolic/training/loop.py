@@ -42,7 +42,7 @@ from symbolic.training.curve import plot_curve
 from symbolic.training.evaluation import sum_up, token_nats
 from symbolic.training.lanes import Lanes, Segment
 from symbolic.training.log import RunLog
-from symbolic.training.optimizing import make_optimizer
+from symbolic.training.optimizing import learning_rate, make_optimizer
 from symbolic.training.samples import write_sample
 from symbolic.training.settings import TrainingSettings
 from symbolic.training.sharding import gathered, local_parts, shard, with_shards
@@ -182,7 +182,7 @@ class _Run:
         parts = (segment.ids, segment.labels, segment.ages, segment.beats)
         ids, labels, ages, beats = (torch.from_numpy(part).to(device) for part in parts)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = learning_rate(self.settings, self.step)
         self.model.train()
         with self.accelerator.autocast():
             output = self.model(ids, beats, self.memory, ages=ages, labels=labels)
@@ -194,12 +194,6 @@ class _Run:
         self.optimizer.zero_grad()
         self.step += 1
         return output.loss.detach(), float(norm)
-
-    def _rate(self) -> float:
-        """Learning rate of the coming step: a rise, a plateau, a straight fall to 0."""
-        s = self.settings
-        decay = max(1, round(s.steps * s.decay_share))
-        return s.learning_rate * min(1.0, (self.step + 1) / max(1, s.warmup_steps), (s.steps - self.step) / decay)
 
     def _finite(self, loss: torch.Tensor, norm: float) -> float:
         """The loss as a number, asked before every save, so that no checkpoint is ever made of broken weights."""

@@ -29,6 +29,12 @@ def make_optimizer(model: TransformerXL, settings: TrainingSettings) -> torch.op
     return Together(muon, torch.optim.AdamW(others, lr=0.0, betas=BETAS, weight_decay=0.0, fused=True))
 
 
+def learning_rate(settings: Any, step: int) -> float:
+    """Of the step that comes after `step` steps: a rise, a plateau, a straight fall to 0."""
+    decay = max(1, round(settings.steps * settings.decay_share))
+    return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup_steps), (settings.steps - step) / decay)
+
+
 class Together(torch.optim.Optimizer):
     """Several optimizers, each with weights of its own, as one."""
 

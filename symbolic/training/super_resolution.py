@@ -22,7 +22,8 @@ from symbolic.dsp.signal_to_noise import snr
 from symbolic.dsp.spectral_distance import log_spectral_distance
 from symbolic.errors import InputError
 from symbolic.models.super_resolution import SuperResolution, SuperResolutionConfig, enhanced, noise_at, write_super_resolution
-from symbolic.training.averaged_run import AveragedRun, check_run_settings, settings_of_run
+from symbolic.training.averaged_run import AveragedRun, check_run_settings
+from symbolic.training.folder_run import settings_of_run
 from symbolic.training.low_rate_pairs import LEARNED, left_of
 from symbolic.training.wavenet_notes import RecordedNote, check_notes, fingerprint
 

@@ -24,7 +24,8 @@ from symbolic.models.wavenet.autoencoder import Wavenet
 from symbolic.models.wavenet.configuration import WavenetConfig
 from symbolic.models.wavenet.decoder import bits_per_sample
 from symbolic.models.wavenet.saving import write_wavenet
-from symbolic.training.averaged_run import AveragedRun, check_run_settings, settings_of_run
+from symbolic.training.averaged_run import AveragedRun, check_run_settings
+from symbolic.training.folder_run import settings_of_run
 from symbolic.training.wavenet_notes import (
     Batch,
     RecordedNote,
