@@ -31,8 +31,9 @@ def voice_train_command(options: argparse.Namespace) -> Outcome:
 def voice_show_command(options: argparse.Namespace) -> Outcome:
     """`symbolic voice show`: compass, loudness and figures of a voice."""
     from symbolic.dsp.units import hz_to_midi
+    from symbolic.models.voices.bundled import voice_folder
 
-    path = Path(options.voice) / "config.json"
+    path = voice_folder(options.voice) / "config.json"
     kind = _kind_of(path)
     if kind != "ddsp":
         return {"kind": kind}, [f"{options.voice}: a voice of kind {kind}"]
@@ -67,7 +68,7 @@ def add_voice(verb: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--settings", metavar="YAML", help="training settings; see docs/voices.md")
     sub.add_argument("--resume", action="store_true", help="go on where a training stopped")
     sub = child("show", voice_show_command, "tell what is known of a voice")
-    sub.add_argument("voice", metavar="VOICE", help="a folder made by symbolic voice train")
+    sub.add_argument("voice", metavar="VOICE", help="a bundled voice's name, or a folder made by symbolic voice train")
 
 
 def _neither(options: argparse.Namespace) -> Outcome:
