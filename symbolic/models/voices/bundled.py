@@ -7,11 +7,14 @@ A name wins over a folder of the same name: `violin` is the bundled voice, `./vi
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symbolic.errors import InputError
-from symbolic.models.voices.decoder import VoiceDecoder
-from symbolic.models.voices.voice import WEIGHTS, load_decoder
+
+if TYPE_CHECKING:
+    from symbolic.models.voices.decoder import VoiceDecoder
+
+WEIGHTS = "voice.safetensors"
 
 
 def bundled_voices() -> list[str]:
@@ -31,12 +34,14 @@ def voice_folder(name_or_folder: str | Path) -> Path:
     raise InputError(f"{name_or_folder}: no bundled voice of this name and no folder of a voice; {choices}")
 
 
-def load_voice(name_or_folder: str | Path) -> tuple[VoiceDecoder, dict[str, Any]]:
+def load_voice(name_or_folder: str | Path) -> "tuple[VoiceDecoder, dict[str, Any]]":
     """The decoder, ready to play, and the facts of a bundled voice (by name) or of one made by `symbolic voice train` (by folder).
 
     Play it with `symbolic.models.voices.voice.play` or block by block with a `VoicePlayer`; `decoder.config` tells sample rate, hop,
     compass and loudness. Raises `InputError`, one line, when there is none, it is damaged, or of another version.
     """
+    from symbolic.models.voices.voice import load_decoder  # torch is not needed to know which voices there are
+
     return load_decoder(voice_folder(name_or_folder))
 
 
