@@ -90,7 +90,7 @@ def render_command(options: argparse.Namespace) -> Outcome:
         score, output, options.force, sample_rate=options.sample_rate, bit_depth=options.bit_depth, voices=options.voices,
         stems=Path(options.stems) if options.stems else None,
     )  # fmt: skip
-    return report | {"output": str(output)}, [f"{output}: {told_sound(report, seconds)}"]
+    return report | {"output": str(output)}, [f"{output}: {told_sound(report, seconds)}", *report["remarks"]]
 
 
 def tokenize_command(options: argparse.Namespace) -> Outcome:
@@ -343,7 +343,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o", "--output", metavar="OUT.wav", help="where to write: .wav, .flac, .ogg or .mp3 (default: FILE.wav in this folder)"
     )
-    sub.add_argument("--voices", default="ddsp", metavar="VOICES", help="the kind of voices: ddsp")
+    sub.add_argument(
+        "--voices", default="learned", metavar="VOICES",
+        help="learned (from recordings, where an instrument has such a voice) or synthesized (all by the synthesizer)",
+    )  # fmt: skip
     sub.add_argument("--sample-rate", type=int, default=48000, metavar="HZ", help="samples a second")
     sub.add_argument("--bit-depth", type=int, default=24, metavar="BITS", help="bits of a sample in WAV and FLAC")
     sub.add_argument("--stems", metavar="FOLDER", help="also write each track alone into this folder")

@@ -223,7 +223,7 @@ def test_progress_goes_up_to_the_end() -> None:
 def test_wrong_input_is_told_in_one_line(tmp_path: Path) -> None:
     """Voices, rates, suffixes, bit depths and outputs that cannot be are refused with the value and the choices."""
     score = solo([Note(0, 10, 60, 90)])
-    with pytest.raises(InputError, match=r"'moog'.*ddsp"):
+    with pytest.raises(InputError, match=r"'moog'.*learned, synthesized"):
         render(score, voices="moog")
     for rate in (7999, 192_001):
         with pytest.raises(InputError, match=f"{rate} is outside 8000"):

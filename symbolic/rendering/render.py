@@ -7,7 +7,7 @@ memory is bounded whatever the length, and what is written is known to meet the 
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,12 +18,13 @@ from symusic.core import ScoreTick
 from symbolic.errors import InputError
 from symbolic.files import new_file, new_folder
 from symbolic.rendering.instruments import PROGRAMS
+from symbolic.rendering.learned_part import LearnedPart, learned_parts
 from symbolic.rendering.mastering import Master, Measure, Meter, find_master, mastered
 from symbolic.rendering.mixing import Block, mix_blocks, song_seconds
 from symbolic.rendering.output import AudioFile, check_format
 from symbolic.rendering.performance import Part, perform
 
-VOICES = ("ddsp",)
+VOICES = ("learned", "synthesized")
 LOWEST_RATE, HIGHEST_RATE = 8000, 192_000
 SPILL_SECONDS = 1.0
 
@@ -32,24 +33,42 @@ Progress = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What was written: length in seconds, loudness in LUFS (−inf below 400 ms), true peak in dBTP, notes and tracks."""
+    """What was written: length in seconds, loudness in LUFS (−inf below 400 ms), true peak in dBTP, notes and tracks.
+
+    `learned` is how many tracks learned voices played; `remarks` are lines for a person, such as notes outside a voice's compass.
+    """
 
     seconds: float
     lufs: float
     true_peak: float
     notes: int
     tracks: int
+    learned: int = 0
+    remarks: tuple[str, ...] = ()
 
 
-def render(score: ScoreTick, sample_rate: int = 48000, *, voices: str = "ddsp", progress: Progress | None = None) -> np.ndarray:
+def render(
+    score: ScoreTick,
+    sample_rate: int = 48000,
+    *,
+    voices: str = "learned",
+    progress: Progress | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> np.ndarray:
     """The score as sound (2, samples) float32 at the target loudness, true peak at most −1 dBTP.
 
-    `progress` is called with the seconds done and in all. Raises `InputError` for unknown voices, a sample rate outside
-    8000 … 192000, a score without notes, and one that lasts over six hours. The array is held in memory; `render_file` is not so bound.
+    `voices` is "learned" (voices learned from recordings where a program has one, else the synthesizer) or "synthesized". `progress` is
+    called with the seconds done and in all, `tell` with each remark, such as a part that leaves its voice's compass.
+    Raises `InputError` for unknown voices, a sample rate outside 8000 … 192000, a score without notes, and one that lasts over six hours.
+    The array is held in memory; `render_file` is not so bound.
     """
     parts = _checked(score, sample_rate, voices)
+    learned = learned_parts(parts) if voices == "learned" else {}
+    for remark in _remarks(learned):
+        if tell is not None:
+            tell(remark)
     meter, blocks = Meter(sample_rate), []
-    for block in _followed(parts, sample_rate, False, progress):
+    for block in _followed(parts, learned, sample_rate, False, progress):
         meter.add(block.mix)
         blocks.append(block.mix)
     master = find_master(lambda: iter(blocks), meter.result(), sample_rate)
@@ -62,7 +81,7 @@ def render_file(
     *,
     sample_rate: int = 48000,
     bit_depth: int = 24,
-    voices: str = "ddsp",
+    voices: str = "learned",
     stems: Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -75,13 +94,14 @@ def render_file(
     path = Path(path)
     check_format(path, bit_depth, sample_rate)
     parts = _checked(score, sample_rate, voices)
+    learned = learned_parts(parts) if voices == "learned" else {}
     folder = Path(stems) if stems is not None else None
     with contextlib.ExitStack() as outputs:
         target = outputs.enter_context(new_file(path, force))
         stem_folder = outputs.enter_context(new_folder(folder, force)) if folder is not None else None
         spills = [outputs.enter_context(_Spill(path.parent)) for _ in range(1 + (len(parts) if folder is not None else 0))]
         meter = Meter(sample_rate)
-        for block in _followed(parts, sample_rate, folder is not None, progress):
+        for block in _followed(parts, learned, sample_rate, folder is not None, progress):
             meter.add(block.mix)
             for spill, sound in zip(spills, (block.mix, *block.stems), strict=True):
                 spill.write(sound)
@@ -89,7 +109,7 @@ def render_file(
         names = [] if stem_folder is None else [stem_folder / f"{name}{path.suffix}" for name in stem_names(parts)]
         measure = _write([target, *names], path.suffix, spills, master, sample_rate, bit_depth)
     notes = sum(len(part.notes) for part in parts)
-    return RenderReport(spills[0].samples / sample_rate, measure.lufs, measure.peak, notes, len(parts))
+    return RenderReport(spills[0].samples / sample_rate, measure.lufs, measure.peak, notes, len(parts), len(learned), _remarks(learned))
 
 
 def stem_names(parts: Sequence[Part]) -> list[str]:
@@ -132,9 +152,15 @@ def _checked(score: ScoreTick, sample_rate: int, voices: str) -> list[Part]:
     return perform(score)
 
 
-def _followed(parts: Sequence[Part], sample_rate: int, stems: bool, progress: Progress | None) -> Iterator[Block]:
+def _remarks(learned: Mapping[int, LearnedPart]) -> tuple[str, ...]:
+    return tuple(part.remark for part in learned.values() if part.remark)
+
+
+def _followed(
+    parts: Sequence[Part], learned: Mapping[int, LearnedPart], sample_rate: int, stems: bool, progress: Progress | None
+) -> Iterator[Block]:
     total, done = song_seconds(parts), 0
-    for block in mix_blocks(parts, sample_rate, stems):
+    for block in mix_blocks(parts, sample_rate, stems, learned=learned):
         done += block.mix.shape[1]
         if progress is not None:
             progress(min(done / sample_rate, total), total)

@@ -1,0 +1,50 @@
+"""A part given to learned voices: which voice plays which note, as phrases; and one line about notes that lie outside a voice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symbolic.dsp.units import hz_to_midi
+from symbolic.rendering.expression import bundled_expression
+from symbolic.rendering.performance import Part, PlayedNote
+from symbolic.rendering.phrase_player import decoder_of
+from symbolic.rendering.phrases import Phrase, phrases_of
+from symbolic.rendering.programs import LearnedProgram, learned_programs
+
+BEYOND = 1.5  # semitones beyond its recordings that a voice is still told the truth about the pitch
+
+
+@dataclass(frozen=True)
+class LearnedPart:
+    """Pairs of a voice's name and a phrase, in order of their beginnings; `remark` is "" or a line for a person."""
+
+    phrases: tuple[tuple[str, Phrase], ...]
+    remark: str
+
+
+def learned_parts(parts: Sequence[Part]) -> dict[int, LearnedPart]:
+    """The parts, by index, whose program has a learned voice."""
+    programs = learned_programs()
+    return {part.index: _learned(part, programs[part.program]) for part in parts if not part.is_drum and part.program in programs}
+
+
+def _learned(part: Part, program: LearnedProgram) -> LearnedPart:
+    by_voice: dict[str, list[PlayedNote]] = {}
+    for note in part.notes:
+        by_voice.setdefault(program.voice_of(note.pitch), []).append(note)
+    found: list[tuple[str, Phrase]] = []
+    outside: list[int] = []
+    for voice, notes in by_voice.items():
+        config = decoder_of(voice).config
+        compass = (float(hz_to_midi(config.lowest_pitch)) - BEYOND, float(hz_to_midi(config.highest_pitch)) + BEYOND)
+        outside += [note.pitch for note in notes if not compass[0] <= note.pitch <= compass[1]]
+        found += [(voice, phrase) for phrase in phrases_of(part, notes, voice, compass, program, bundled_expression())]
+    remark = ""
+    if outside:
+        where = f"track {part.index + 1}{f' ({part.name})' if part.name else ''}"
+        count = f"{len(outside)} of {len(part.notes)} notes"
+        remark = f"{where}: {count} lie outside the compass of {_listed(list(by_voice))}; they have the tone of the nearest note inside"
+    return LearnedPart(tuple(sorted(found, key=lambda pair: pair[1].begin)), remark)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
