@@ -184,6 +184,22 @@ def test_a_label_is_a_claim(tmp_path: Path, claimed: str, sounding: float):
     assert wrong == ([] if claimed == "A4" else [True, True])
 
 
+def test_a_melody_named_as_a_note_is_not_that_note(tmp_path: Path):
+    """A tune far below the high note in its name is left out, and learned from under another name; a trill is followed to both notes."""
+    time = np.arange(48000 * 2) / 48000
+    tune = note(np.where(time < 0.7, 330.0, np.where(time < 1.4, 392.0, 440.0)), 2.0, 48000)
+    trill = note(np.where(np.floor(time * 6) % 2 == 0, 440.0, 466.2), 2.0, 48000)
+    for name, sound in (("G6_phrase", tune), ("A4_phrase", trill), ("tune", tune)):
+        soundfile.write(tmp_path / f"{name}.wav", with_rests(sound, rate=48000), 48000)
+    found = examine(tmp_path, tmp_path.parent / "store-melody")
+    assert [one.file for one in found.notes] == ["A4_phrase.wav", "tune.wav"]
+    left_out = [line for line in found.verdicts if line.endswith("left out")]
+    assert len(left_out) == 1
+    assert left_out[0].startswith("G6_phrase.wav")
+    assert "other notes sound too" in left_out[0]
+    np.testing.assert_allclose(np.percentile(found.array("pitch", found.notes[0]), (25, 75)), (440, 466.2), rtol=0.003)
+
+
 def test_opposite_channels_do_not_cancel(tmp_path: Path):
     """A stereo file whose channels are each other's opposite is not silent."""
     sound = with_rests(note(220, 0.5, 48000), note(247, 0.5, 48000), rate=48000)

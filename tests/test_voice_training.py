@@ -261,7 +261,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (["voice", "train", "FOLDER", "-o", "VOICE", "--resume"], 1, "no training to go on with"),
         (["voice", "train", "FOLDER", "-o", "FILE"], 1, "this is a file"),
         (["voice", "train", "FOLDER", "-o", "VOICE", "--settings", "SETTINGS"], 1, "segment_frames (51) must be a multiple"),
-        (["voice", "show", "FOLDER"], 1, "no voice in this folder"),
+        (["voice", "show", "FOLDER"], 1, "no folder of a voice"),
     ],
 )
 def test_mistakes_are_one_line(

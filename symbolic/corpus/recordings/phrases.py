@@ -11,9 +11,9 @@ import numpy as np
 
 from symbolic.corpus.recordings.labels import Label, note_name
 from symbolic.corpus.recordings.pieces import SAMPLE_RATE, Piece
-from symbolic.corpus.recordings.polyphony import fault
+from symbolic.corpus.recordings.polyphony import fault, foreign
 from symbolic.dsp.a_weighting import FRAME_SIZE, a_weighted_loudness
-from symbolic.dsp.pitch_tracking import PERIODIC, PitchTrack, track_pitch
+from symbolic.dsp.pitch_tracking import NEAR, PERIODIC, PitchTrack, track_pitch
 from symbolic.dsp.units import hz_to_midi, midi_to_hz
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ BRIDGED, SHORTEST, LONGEST = 0.2, 0.08, 12.0  # seconds: shorter silences belong
 LEAD, TAIL = 2, 4  # frames kept before and after, as far as there is sound:
 SOUND = 1e-5  # root mean square, in a frame, of the differences of samples, which rumble hardly has: about 80 dB below full scale at 1 kHz
 FADE = 3  # frames at the cut edges
+LEANING = 0.1  # of the loud frames at most lie at the bounds of where a named note is looked for
+SPREAD = 2.0  # semitones, over which the pitch of a single note does not wander
 LOUD = 20.0  # dB below the loudest frame of a phrase: frames that must have a pitch
 
 
@@ -127,14 +129,30 @@ def _pitch(low: np.ndarray, label: Label) -> tuple[PitchTrack, str, str]:
     named, lower, higher = (_tracked(low, label.note + octave) for octave in (0, -12, 12))
     sure, sure_lower, sure_higher = (0.0 if one is None else float(np.median(one.periodicity[loud])) for one in (named, lower, higher))
     # What repeats after one period repeats after two: an octave below is true only if it repeats clearly better.
-    if named is not None and sure >= PERIODIC and sure_lower < sure + 0.1 and sure_higher < sure - 0.02:
+    believed = sure >= PERIODIC and sure_lower < sure + 0.1 and sure_higher < sure - 0.02
+    if named is not None and believed and _fits(low, named, loud, label.note):
         return named, fault(low, named, loud, LOW_RATE, named=True), ""
     track = track_pitch(low, LOW_RATE, LOW_HOP)
     heard = round(float(hz_to_midi(float(np.median(track.pitch[loud])))))
     octave = {label.note: named, label.note - 12: lower, label.note + 12: higher}.get(heard)
+    if octave is not None and not _fits(low, octave, loud, heard):
+        octave = None
+    lowest, highest = hz_to_midi(np.percentile(track.pitch[loud], (10, 90)))
+    if octave is None and highest - lowest > SPREAD:
+        return (
+            track,
+            f"named {note_name(label.note)} but other notes sound too: under a name without a note they would be learned from",
+            "",
+        )
     wrong = fault(low, octave or track, loud, LOW_RATE, named=octave is not None)
     doubt = "" if wrong or heard == label.note else f"named {note_name(label.note)} but sounds as {note_name(heard)}: this is believed"
     return octave or track, wrong, doubt
+
+
+def _fits(low: np.ndarray, track: PitchTrack, loud: np.ndarray, note: int) -> bool:
+    """Whether what was looked for near a note is there: its partials hold most of the power, and the pitch does not lean on the bounds."""
+    distance = np.abs(hz_to_midi(track.pitch[loud]) - note)
+    return not foreign(low, track, loud, LOW_RATE) and float((distance > NEAR - 0.02).mean()) < LEANING
 
 
 def _tracked(low: np.ndarray, note: int) -> PitchTrack | None:

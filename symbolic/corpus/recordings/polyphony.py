@@ -17,6 +17,8 @@ LOOKS = 16  # at most, in a phrase
 UNPITCHED_SHARE = 0.3  # of the loud frames at most may not repeat at all
 REPEATS = 0.85  # median periodicity of a single voice is above this
 BETWEEN, REPEATS_WELL, LEFT_OUT_ABOVE = 0.025, 0.97, 1500.0  # share of the power; periodicity; hertz, above which breath lies between
+FOREIGN = 0.5  # of the power at most lies beside the partials of the note that a name claims
+HIGHEST = 7500.0  # hertz, up to which that is looked at
 MISSING = 10**-2.8  # of the power in all partials: numbers 1, 7 and 11 together are above this
 
 
@@ -40,8 +42,16 @@ def fault(low: np.ndarray, track: PitchTrack, loud: np.ndarray, sample_rate: int
     return ""
 
 
-def _shares(low: np.ndarray, pitch: np.ndarray, frames: np.ndarray, sample_rate: int) -> tuple[float, float]:
-    """Of the power at some frames: the share between the partials below 3 kHz, and that of partials 1, 7 and 11 (medians)."""
+def foreign(low: np.ndarray, track: PitchTrack, loud: np.ndarray, sample_rate: int) -> bool:
+    """Whether most of the power is no partial of the tracked pitch: what sounds is another note than the one it was looked for.
+
+    A short lag repeats well in any low note, so periodicity alone would let a melody pass as any high note.
+    """
+    return _shares(low, track.pitch, np.flatnonzero(loud), sample_rate, HIGHEST)[0] > FOREIGN
+
+
+def _shares(low: np.ndarray, pitch: np.ndarray, frames: np.ndarray, sample_rate: int, highest: float = 3000.0) -> tuple[float, float]:
+    """Of the power at some frames: the share between the partials up to `highest`, and that of partials 1, 7 and 11 (medians)."""
     hop = len(low) // len(pitch)
     padded = np.pad(low, SIZE // 2)
     frequency = np.fft.rfftfreq(SIZE, 1 / sample_rate)
@@ -51,7 +61,7 @@ def _shares(low: np.ndarray, pitch: np.ndarray, frames: np.ndarray, sample_rate:
         power = np.square(np.abs(np.fft.rfft(padded[middle : middle + SIZE] * np.hanning(SIZE))))
         number = np.round(frequency / pitch[frame])
         off = np.abs(frequency - number * pitch[frame])
-        heard = (frequency > 30) & (frequency < 3000)
+        heard = (frequency > 30) & (frequency < highest)
         partial = (off < 10 + 0.012 * frequency) & (number >= 1)
         between.append(power[heard & ~partial].sum() / max(power[heard].sum(), 1e-30))
         own = np.isin(number, (1, 7, 11)) & (off < 0.3 * pitch[frame])

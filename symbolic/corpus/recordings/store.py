@@ -25,7 +25,7 @@ from symbolic.errors import InputError
 from symbolic.files import new_folder
 from symbolic.rendering.recordings import Recording
 
-FORMAT = 1
+FORMAT = 2
 ARRAYS = {"sound": HOP, "low": LOW_HOP, "pitch": 1, "loudness": 1, "periodicity": 1}  # values a frame
 HELD_OUT_EVERY, FIRST_HELD_OUT = 10, 4
 MANY_FILES = 20

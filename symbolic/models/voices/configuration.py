@@ -24,7 +24,7 @@ class VoiceConfig:
     hop: int = 192  # samples: 250 frames a second
     stride: int = 2  # frames to a step of the network
     partials: int = 100
-    noise_bands: int = 97  # evenly from 0 to half the sample rate
+    noise_bands: int = 193  # evenly from 0 to half the sample rate
     envelope_points: int = 48  # of the resonance curve over frequency
     width: int = 128  # of each input's layers
     memory: int = 192  # of the GRU

@@ -69,18 +69,20 @@ class VoiceDecoder(nn.Module):
             raise ValueError(f"{frames} frames are no multiple of the stride {stride}")
         loudness = loudness.clamp(min=-RANGE_DB)
         steps = (rows, frames // stride, stride)
-        of_pitch = self.pitch_layers(_pitch_features(pitch.reshape(steps).log2().mean(-1).exp2()))
+        middle = pitch.reshape(steps).log2().mean(-1).exp2()
+        of_pitch = self.pitch_layers(_pitch_features(middle))
         of_loudness = self.loudness_layers(_loudness_features(loudness.reshape(steps)))
         inputs = torch.cat([of_pitch, of_loudness], -1)
         remembered, state = self.gru(inputs, state)
         hidden = self.output_layers(torch.cat([remembered, inputs], -1))
-        heads = [self.by_number(hidden), self.by_frequency(hidden), self.noise(hidden)]
-        by_number, curve, noise = (head.repeat_interleave(stride, 1) for head in heads)
-        reference = (10 ** ((loudness - REFERENCE_DB) / 20) * (1 - 10 ** ((-RANGE_DB - loudness) / 20)))[..., None]
-        return Controls(reference * _gain(by_number + self._read_curve(curve, pitch)), reference * _gain(noise)), state
+        partials = _gain(self.by_number(hidden) + self._read_curve(self.by_frequency(hidden), middle))
+        noise = _gain(self.noise(hidden))
+        reference = (10 ** ((loudness - REFERENCE_DB) / 20) * (1 - 10 ** ((-RANGE_DB - loudness) / 20))).reshape(steps)[..., None]
+        amplitudes, gains = ((reference * said[:, :, None]).flatten(1, 2) for said in (partials, noise))
+        return Controls(amplitudes, gains), state
 
     def _read_curve(self, curve: torch.Tensor, pitch: torch.Tensor) -> torch.Tensor:
-        """The curve (B, F, E) at the partials' frequencies: (B, F, K)."""
+        """The curve (B, G, E) at the frequencies of the partials of pitch (B, G): (B, G, K)."""
         points = curve.shape[-1]
         frequency = pitch[..., None] * torch.arange(1, self.config.partials + 1, device=pitch.device)
         top = math.log1p(self.config.sample_rate / 2 / BEND)

@@ -188,26 +188,31 @@ def _speak(
     scale = np.float32((points - 1) / math.log1p(sample_rate / 2 / BEND))
     top = np.float32(points - 1.001)
     ceiling, most, far = np.float32(CEILING), np.float32(math.exp(CEILING)), np.float32(80.0)
+    tones, hisses = np.empty(partials, np.float32), np.empty(bands, np.float32)
     for row in range(rows):
-        for frame in range(frames):
-            step = frame // stride
-            level = reference[row, frame]
-            if frame % stride == 0:
-                for m in range(bands):
-                    gains[row, frame, m] = most / (np.float32(1.0) + np.exp(min(ceiling - spoken[row, step, partials + points + m], far)))
-            else:
-                for m in range(bands):
-                    gains[row, frame, m] = gains[row, frame - 1, m]
-            for p in range(min(partials, math.ceil(sample_rate / 2 / pitch[row, frame]) - 1)):
-                place = min(np.log1p(pitch[row, frame] * np.float32(p + 1) / np.float32(BEND)) * scale, top)
+        for step in range(frames // stride):
+            said = spoken[row, step]
+            middle = lowest = pitch[row, step * stride]
+            if stride > 1:
+                total = 0.0
+                for frame in range(step * stride, (step + 1) * stride):
+                    lowest = min(lowest, pitch[row, frame])
+                    total += math.log2(pitch[row, frame])
+                middle = np.float32(2.0 ** (total / stride))
+            heard = min(partials, math.ceil(sample_rate / 2 / lowest) - 1)
+            for p in range(heard):
+                place = min(np.log1p(middle * np.float32(p + 1) / np.float32(BEND)) * scale, top)
                 below = int(place)
                 part = place - np.float32(below)
-                curve = spoken[row, step, partials + below] * (np.float32(1.0) - part) + spoken[row, step, partials + below + 1] * part
-                x = min(ceiling - (spoken[row, step, p] + curve), far)
-                amplitudes[row, frame, p] = level * most / (np.float32(1.0) + np.exp(x))
-        for frame in range(frames):
+                curve = said[partials + below] * (np.float32(1.0) - part) + said[partials + below + 1] * part
+                tones[p] = most / (np.float32(1.0) + np.exp(min(ceiling - (said[p] + curve), far)))
             for m in range(bands):
-                gains[row, frame, m] *= reference[row, frame]
+                hisses[m] = most / (np.float32(1.0) + np.exp(min(ceiling - said[partials + points + m], far)))
+            for frame in range(step * stride, (step + 1) * stride):
+                for p in range(min(heard, math.ceil(sample_rate / 2 / pitch[row, frame]) - 1)):
+                    amplitudes[row, frame, p] = reference[row, frame] * tones[p]
+                for m in range(bands):
+                    gains[row, frame, m] = reference[row, frame] * hisses[m]
 
 
 @functools.cache

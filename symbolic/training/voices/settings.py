@@ -17,6 +17,7 @@ class VoiceSettings:
     warmup_steps: int = 100
     decay_share: float = 0.6  # of the steps, over which the learning rate falls to 0
     gradient_clip: float = 3.0
+    averaging: float = 0.99  # the voice's weights are means over about 1 / (1 − averaging) steps
     high_weight: float = 0.5  # of what lies above 8 kHz, which Magenta's loss does not hear
     gap_share: float = 0.3  # of the notes are followed by silence
     longest_gap: int = 75
@@ -34,5 +35,7 @@ class VoiceSettings:
             raise InputError(f"segment_frames ({self.segment_frames}) must be a multiple of the voice's stride ({self.voice.stride})")
         if not 0 < self.learning_rate < 1:
             raise InputError(f"learning_rate ({self.learning_rate}) must lie between 0 and 1")
+        if not 0 <= self.averaging < 1:
+            raise InputError(f"averaging ({self.averaging}) must be at least 0 and below 1")
         if not (0 <= self.gap_share <= 1 and 0 <= self.decay_share <= 1):
             raise InputError(f"gap_share ({self.gap_share}) and decay_share ({self.decay_share}) must lie between 0 and 1")

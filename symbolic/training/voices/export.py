@@ -1,0 +1,33 @@
+"""A trained voice made ready to ship: half precision, no training state, and the figures of these very weights.
+
+    python -m symbolic.training.voices.export VOICE FOLDER
+
+VOICE is a folder made by `symbolic voice train`, with its `training/recordings`. The card (README.md) is written by hand beside it.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from symbolic.corpus.recordings.store import Recordings
+from symbolic.models.voices.voice import load_decoder, save_voice
+from symbolic.training.voices.evaluation import evaluate_voice, heard_of
+from symbolic.training.voices.loss import word
+
+
+def export_voice(source: str | Path, folder: str | Path) -> dict[str, object]:
+    """Write the voice in `source` into `folder` in float16, named after it; gives its facts. Raises `InputError` when it is none."""
+    source, folder = Path(source), Path(folder)
+    decoder, facts = load_decoder(source)
+    save_voice(folder, decoder, facts, half=True)
+    decoder, _ = load_decoder(folder)
+    recordings = Recordings(source / "training" / "recordings")
+    figures = evaluate_voice(decoder, recordings, heard_of(recordings))
+    held_out = {name: round(value, 4) if isinstance(value, float) else value for name, value in dataclasses.asdict(figures).items()}
+    facts |= {"name": folder.name, "held_out": held_out | {"step": facts["held_out"]["step"]}, "word": word(figures.loss)}
+    save_voice(folder, decoder, facts, half=True)
+    return facts
+
+
+if __name__ == "__main__":
+    print(export_voice(*sys.argv[1:3])["held_out"])
