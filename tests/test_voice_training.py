@@ -130,7 +130,7 @@ def test_the_documented_settings_are_the_defaults():
     text = (Path(__file__).parent.parent / "docs" / "voices.md").read_text()
     documented = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
     assert from_mapping(VoiceSettings, documented, "docs/voices.md") == VoiceSettings()
-    assert len(documented) + len(documented["voice"]) == 17
+    assert len(documented) + len(documented["voice"]) == 18
 
 
 @pytest.mark.parametrize(("loss", "said"), [(4.9, "good"), (5.0, "good"), (5.5, "usable"), (6.01, "not yet usable")])
