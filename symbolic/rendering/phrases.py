@@ -23,7 +23,8 @@ from symbolic.rendering.programs import LearnedProgram
 BREATH = 0.4  # seconds of silence after which a new phrase begins
 TOUCHING = 0.03  # seconds: notes nearer than this are joined
 LEGATO_DIP, DETACHED_DIP, REPEATED_DIP = 1.5, 5.0, 9.0  # decibels between joined notes
-LONGEST_LEAD = 0.06  # seconds by which a soft beginning may go before the beat
+LATE = 0.004  # seconds by which a voice's sound comes after the loudness it is told, measured over a window
+LONGEST_LEAD = 0.03  # seconds by which a soft beginning may go before the beat
 SHORTEST = 0.05  # seconds a note is held at least
 SLOWEST_RELEASE = 0.5  # seconds to fall by 30 dB
 RELAXED = 1.3  # how much longer the end of a phrase takes
@@ -52,7 +53,7 @@ class Gesture:
     @property
     def lead(self) -> float:
         """Seconds by which the first sound goes before `start`."""
-        return 0.0 if self.before is not None else self.shape.attack[ONSET]
+        return 0.0 if self.before is not None else self.shape.attack[ONSET] + LATE
 
 
 @dataclass(frozen=True)

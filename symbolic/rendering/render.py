@@ -17,6 +17,7 @@ from symusic.core import ScoreTick
 
 from symbolic.errors import InputError
 from symbolic.files import new_file, new_folder
+from symbolic.rendering.ahead import ahead
 from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.learned_part import LearnedPart, learned_parts
 from symbolic.rendering.mastering import Master, Measure, Meter, find_master, mastered
@@ -160,7 +161,7 @@ def _followed(
     parts: Sequence[Part], learned: Mapping[int, LearnedPart], sample_rate: int, stems: bool, progress: Progress | None
 ) -> Iterator[Block]:
     total, done = song_seconds(parts), 0
-    for block in mix_blocks(parts, sample_rate, stems, learned=learned):
+    for block in ahead(mix_blocks(parts, sample_rate, stems, learned=learned)):
         done += block.mix.shape[1]
         if progress is not None:
             progress(min(done / sample_rate, total), total)
@@ -176,7 +177,7 @@ def _write(paths: Sequence[Path], suffix: str, spills: Sequence[_Spill], master:
             for seed, path in enumerate(paths)
         ]
         stems = [_Reader(spill.blocks(sample_rate)) for spill in spills[1:]]
-        for gains, sound in mastered(spills[0].blocks(sample_rate), master, sample_rate):
+        for gains, sound in ahead(mastered(spills[0].blocks(sample_rate), master, sample_rate)):
             meter.add(files[0].write(sound))
             for file, stem in zip(files[1:], stems, strict=True):
                 file.write(stem.next(len(gains)) * gains)
