@@ -45,9 +45,10 @@ class NoiseVoice:
 
     def __init__(self, bands: int, hop: int, seed: int = 0) -> None:
         self.bands, self.hop = bands, hop
-        self._taps = _taps_of_bands(bands).astype(np.float32)
+        taps = 2 * (bands - 1)
+        self._window = _window(taps).astype(np.float32)
         self._generator = np.random.default_rng(seed)
-        self._pending = np.zeros(self._taps.shape[1] - 1, np.float32)
+        self._pending = np.zeros(taps - 1, np.float32)
         self._early = bands - 1  # samples before the first one, still to be dropped
 
     def process(self, gains: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
@@ -62,19 +63,17 @@ class NoiseVoice:
         frames, hop = len(gains), self.hop
         if noise is None:
             noise = (2 * self._generator.random(frames * hop, np.float32) - 1) * np.float32(DEVIATION)
-        length = hop + self._taps.shape[1] - 1
-        size = fft.next_fast_len(length, real=True)
-        taps = np.asarray(gains, np.float32) @ self._taps
-        spectrum = fft.rfft(np.asarray(noise, np.float32).reshape(frames, hop), size) * fft.rfft(taps, size)
-        pieces = fft.irfft(spectrum, size)[:, :length]
+        length = hop + len(self._window) - 1
         spans = -(-length // hop)
+        size = fft.next_fast_len(spans * hop, real=True)
+        # The same taps as by a matrix of the bands, which a linear algebra library would split among threads that wait for each other.
+        taps = fft.fftshift(fft.irfft(np.asarray(gains, np.float32), len(self._window)), axes=1) * self._window
+        spectrum = fft.rfft(np.asarray(noise, np.float32).reshape(frames, hop), size) * fft.rfft(taps, size)
+        pieces = fft.irfft(spectrum, size)
         whole = np.zeros((frames + spans - 1, hop), np.float32)
-        padded = np.zeros((frames, spans * hop), np.float32)
-        padded[:, :length] = pieces
         for span in range(spans):
-            whole[span : span + frames] += padded[:, span * hop : (span + 1) * hop]
-        sound = np.zeros(frames * hop + len(self._pending), np.float32)
-        sound[:] = whole.reshape(-1)[: len(sound)]
+            whole[span : span + frames] += pieces[:, span * hop : (span + 1) * hop]
+        sound = whole.reshape(-1)[: frames * hop + len(self._pending)]
         sound[: len(self._pending)] += self._pending
         self._pending = sound[frames * hop :].copy()
         dropped = min(self._early, frames * hop)
@@ -95,5 +94,8 @@ def _taps_of_bands(bands: int) -> np.ndarray:
     if bands < 2:
         raise ValueError(f"bands ({bands}) must be at least 2")
     taps = 2 * (bands - 1)
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(taps) / taps)
-    return np.roll(np.fft.irfft(np.eye(bands), taps), bands - 1, axis=1) * window
+    return np.roll(np.fft.irfft(np.eye(bands), taps), bands - 1, axis=1) * _window(taps)
+
+
+def _window(taps: int) -> np.ndarray:
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(taps) / taps))
