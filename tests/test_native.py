@@ -13,16 +13,23 @@ VOCABULARY = 45
 
 
 def small_model(
-    memory_length: int = 40, width: int = 24, heads: int = 2, inner: int = 52, recent: int = 3, half: bool = False
+    memory_length: int = 40,
+    width: int = 24,
+    heads: int = 2,
+    inner: int = 52,
+    recent: int = 3,
+    echo: tuple[int, ...] = (1, 3),
+    half: bool = False,
 ) -> TransformerXL:
     torch.manual_seed(0)
     config = make_config(
         vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=3, num_attention_heads=heads, intermediate_size=inner,
         memory_length=memory_length, initializer_range=width**-0.5, recent_tokens=recent,
+        echo_lengths=echo, echo_reach=25,
     )  # fmt: skip
     model = TransformerXL(config).eval()
     for name, parameter in model.named_parameters():
-        if name.endswith("bias") or "recent" in name:
+        if name.endswith("bias") or "recent" in name or "echo" in name:
             torch.nn.init.normal_(parameter, std=0.2)
     return model.half().float() if half else model
 
@@ -30,12 +37,20 @@ def small_model(
 def random_input(batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     beats = torch.stack([torch.randint(0, high, (batch, length), generator=generator) for high in (40, 12, 48)], dim=-1)
-    return torch.randint(0, VOCABULARY, (batch, length), generator=generator), beats
+    ids = torch.randint(0, VOCABULARY, (batch, length), generator=generator)
+    return torch.where(ids < VOCABULARY // 2, ids % 4, ids), beats  # few enough to repeat themselves
 
 
 @pytest.mark.parametrize("rows", [1, 3, 4, 7])
 @pytest.mark.parametrize(
-    "shape", [{}, {"memory_length": 31, "width": 96}, {"memory_length": 1, "heads": 1}, {"memory_length": 0, "recent": 0}]
+    "shape",
+    [
+        {},
+        {"memory_length": 31, "width": 96},
+        {"memory_length": 1, "heads": 1},
+        {"memory_length": 0, "recent": 0},
+        {"recent": 0, "echo": ()},
+    ],
 )
 def test_native_steps_equal_the_full_pass(rows, shape):
     """Logits to 1e-5 for any batch and width, with rings that go round several times, from the first tokens of a piece on."""

@@ -12,25 +12,28 @@ from symbolic.models.transformer_xl import TransformerXL, load_weights
 M = 7
 
 
-def small_model(memory_length: int = M, seed: int = 0, **fields: int) -> TransformerXL:
+def small_model(memory_length: int = M, seed: int = 0, **fields: int | tuple[int, ...]) -> TransformerXL:
     torch.manual_seed(seed)
-    shape = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32} | fields
-    shape.setdefault("recent_tokens", 3)
+    shape = {"vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+    shape |= {"recent_tokens": 3, "echo_lengths": (1, 3), "echo_reach": 15} | fields
     model = TransformerXL(make_config(memory_length=memory_length, initializer_range=0.3, **shape)).eval()
-    if shape["recent_tokens"]:
-        torch.nn.init.normal_(model.embeddings.recent.weight, std=0.3)  # which begins as zeros
+    for name, weight in model.embeddings.named_parameters():
+        if name.startswith(("recent", "echo")):
+            torch.nn.init.normal_(weight, std=0.3)  # which begin as zeros
     return model
 
 
-def random_input(batch: int, length: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+def random_input(batch: int, length: int, seed: int = 1, highest: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first half of the ids is of few, so that they repeat themselves."""
     generator = torch.Generator().manual_seed(seed)
     beats = torch.stack([torch.randint(0, high, (batch, length), generator=generator) for high in (40, 12, 48)], dim=-1)
-    return torch.randint(0, 31, (batch, length), generator=generator), beats
+    ids = torch.randint(0, highest + 1, (batch, length), generator=generator)
+    return torch.where(torch.arange(length) < length // 2, ids % 3, ids), beats
 
 
 def test_tokens_before_add_what_the_formula_says():
     """Token, bar, beat and grid step, plus for each of the last three tokens of the piece its embedding times a matrix of its lag."""
-    embeddings = small_model().embeddings
+    embeddings = small_model(echo_lengths=()).embeddings
     ids, beats = random_input(1, 8)
     ages = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2]])
     found = embeddings(torch.cat((torch.full((1, 3), 30), ids), 1), beats, ages)[0]

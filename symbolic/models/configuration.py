@@ -26,6 +26,8 @@ class TransformerXLConfig(PretrainedConfig):
     beats_per_bar: int = 12
     positions_per_beat: int = 48
     recent_tokens: int = 0
+    echo_lengths: list[int] | tuple[int, ...] = ()
+    echo_reach: int = 4096
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
     bos_token_id: int | None = 1
@@ -38,6 +40,11 @@ class TransformerXLConfig(PretrainedConfig):
             raise ValueError(f"num_attention_heads ({self.num_attention_heads}) must divide hidden_size ({self.hidden_size})")
         if self.recent_tokens < 0:
             raise ValueError(f"recent_tokens is {self.recent_tokens}; a number from 0 up is wanted")
+        lengths = list(self.echo_lengths)
+        if lengths != sorted({length for length in lengths if length > 0}):
+            raise ValueError(f"echo_lengths is {lengths}; different numbers from 1 up in ascending order are wanted, or none")
+        if lengths and self.echo_reach < max(lengths[-1], self.recent_tokens):
+            raise ValueError(f"echo_reach is {self.echo_reach}; at least {max(lengths[-1], self.recent_tokens)} is wanted here")
 
 
 def make_config(**fields: Any) -> TransformerXLConfig:

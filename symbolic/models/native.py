@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from symbolic.models.echoes import NONE, echoes_of_last
 from symbolic.models.memory import DecodingState
 from symbolic.models.native_kernels import ARRAYS, PANEL, Shape, compiled_step, padded
 from symbolic.models.network import Network
@@ -50,8 +51,9 @@ class NativeModel:
         if not fits(model):
             raise ValueError("a native step needs float32 weights on the processor, and widths that are multiples of 4")
         config = model.config
-        self.recent = model.embeddings.recent_tokens
-        sizes = [config.vocab_size, config.bar_cycle, config.beats_per_bar, config.positions_per_beat, *[config.vocab_size] * self.recent]
+        self.recent, self.echo_lengths = model.embeddings.recent_tokens, model.embeddings.echo_lengths
+        self.before = self.recent + len(self.echo_lengths)
+        sizes = [config.vocab_size, config.bar_cycle, config.beats_per_bar, config.positions_per_beat, *[config.vocab_size] * self.before]
         self.offsets = np.cumsum(sizes)  # of the tables behind that of tokens; where the last ends is a row of zeros
         self.bar_cycle, self.vocabulary = config.bar_cycle, config.vocab_size
         with torch.no_grad():
@@ -65,14 +67,14 @@ class NativeModel:
             self.vectors = torch.cat(vectors).numpy()
             embeddings = model.embeddings
             tables = (embeddings.token, embeddings.bar, embeddings.beat, embeddings.subdivision)
-            parts = [*(table.weight for table in tables), *embeddings.recent_tables(), torch.zeros(1, config.hidden_size)]
+            parts = [*(table.weight for table in tables), *embeddings.before_tables(), torch.zeros(1, config.hidden_size)]
             self.tables = _wide(torch.cat(parts)).numpy()
             positions = model._positions(torch.arange(config.memory_length, -1, -1))
             self.relative = torch.stack([_key_panels(block.attention.relative_keys(positions)) for block in model.layers()]).numpy()
         heads, width = config.num_attention_heads, config.hidden_size
         self.shape = Shape(
             config.num_hidden_layers, heads, width // heads, width, config.intermediate_size, config.vocab_size,
-            config.memory_length + 1, kind, self.recent,
+            config.memory_length + 1, kind, self.before,
         )  # fmt: skip
         maker = ThreadPoolExecutor(1)
         self.code = maker.submit(compiled_step, self.shape)  # LLVM works beside what the caller does until the first step
@@ -95,13 +97,20 @@ class NativeModel:
         places = buffers["places"]
         places[:, :3] = beats
         places[:, 0] %= self.bar_cycle
-        places[:, 3:] = state.recent
-        places += self.offsets[:-1]
-        places[:, 3:][state.ages[:, None] < np.arange(self.recent, 0, -1)] = self.offsets[-1]
-        state.recent = np.concatenate((state.recent, ids.numpy()[:, None]), axis=1)[:, 1:]
+        seen = np.concatenate((state.recent, ids.numpy()[:, None]), axis=1)
+        places[:, 3:] = self._before(seen, state.ages)
+        places[:, 3:] += np.where(places[:, 3:] == NONE, self.offsets[-1] - NONE, self.offsets[3:-1])
+        places[:, :3] += self.offsets[:3]
+        state.recent = seen[:, 1:]
         self.code.result()(buffers["address"])
         state.position += 1
         return torch.from_numpy(buffers["logits"][:, : self.vocabulary].copy())
+
+    def _before(self, seen: np.ndarray, ages: np.ndarray) -> np.ndarray:
+        """The ids before the last of seen (B, R + 1) that it is told of, (B, recent tokens and echoes), `NONE` where there is none."""
+        last = seen.shape[1] - 1
+        recent = np.where(ages[:, None] < np.arange(self.recent, 0, -1), NONE, seen[:, last - self.recent : last])
+        return np.concatenate((recent, echoes_of_last(seen, ages, self.echo_lengths)), axis=1) if self.echo_lengths else recent
 
     def _buffers(self, state: NativeState) -> dict[str, Any]:
         """Every array the machine code works on, by the names of `ARRAYS`, and the `address` of their addresses."""
@@ -114,7 +123,7 @@ class NativeModel:
         arrays: dict[str, Any] = {name: np.zeros((B, size), dtype=np.float32) for name, size in sizes.items()}
         arrays |= {name: np.zeros(S, dtype=np.float32) for name in ("rotated", "scores")}
         arrays["rotated"][shape.size :] = -1e30  # padding is never seen
-        arrays |= {"ids": np.zeros(B, np.int64), "places": np.zeros((B, 3 + self.recent), np.int64)}
+        arrays |= {"ids": np.zeros(B, np.int64), "places": np.zeros((B, 3 + self.before), np.int64)}
         arrays |= {"counts": np.array([B, 0]), "ages": state.ages}
         arrays |= {"tables": self.tables, "weights": self.weights, "vectors": self.vectors, "relative": self.relative}
         arrays |= {"keys": state.keys, "values": state.values}

@@ -36,7 +36,7 @@ class Shape:
     vocabulary: int
     size: int
     kind: str
-    recent: int
+    before: int
 
     @property
     def C(self) -> int:  # noqa: N802
@@ -208,7 +208,7 @@ def _write_step(module: ir.Module, shape: Shape) -> None:
         code.builder.call(normalise, [states.at(b * C).pointer, vectors.pointer, normed.at(b * C).pointer])
 
     with code.loop(B) as b:
-        added_rows = 3 + shape.recent
+        added_rows = 3 + shape.before
         rows = [arrays["tables"].at(arrays["ids"][b] * C)]
         rows += [arrays["tables"].at(arrays["places"][b * added_rows + k] * C) for k in range(added_rows)]
         with code.loop(C, step=LANES) as c:

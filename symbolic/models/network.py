@@ -4,7 +4,8 @@ Shapes: B batch, T tokens, M memory length, C hidden width, H heads, D = C / H, 
 Source: Dai et al., "Transformer-XL" (2019), and the beat embedding of musicautobot (Shaw 2019). Different on purpose:
 layer normalisation before each part, a window that slides with every query (see `attention`), memory as keys and values instead of
 hidden states, beats from the meter instead of a fixed grid, each token told of the few before it, as by the convolutions of Primer
-(So et al. 2021), but at the input only: what follows a note of the past is found by one attention instead of two.
+(So et al. 2021), but at the input only: what follows a note of the past is found by one attention instead of two; and of what
+followed when the last few stood before (see `echoes`).
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from symbolic.models.attention import relative_attention, sinusoids, window_mask
 from symbolic.models.dropout import Dropout
+from symbolic.models.echoes import NONE, echoes
 from symbolic.models.memory import DecodingState, Memory
 from symbolic.models.recomputing import gelu_linear, normed_linear
 
@@ -33,7 +35,8 @@ class NetworkOutput:
 class Embeddings(nn.Module):
     """Token plus beat (bar modulo a cycle, beat of the bar, grid step of the beat, each with its own table), plus the tokens before.
 
-    R, the tokens before that count, is `recent_tokens` of the configuration; the oldest models have 0.
+    The tokens before are the last few (`recent_tokens` of the configuration) and the `echoes` of `echo_lengths`, a matrix for each.
+    R ids before a token are looked at: `echo_reach`, or without echoes `recent_tokens`. The oldest models have neither.
     """
 
     def __init__(self, config: Any) -> None:
@@ -44,26 +47,32 @@ class Embeddings(nn.Module):
         self.subdivision = nn.Embedding(config.positions_per_beat, config.hidden_size)
         self.bar_cycle = config.bar_cycle
         self.recent_tokens = getattr(config, "recent_tokens", 0)
+        self.echo_lengths = tuple(getattr(config, "echo_lengths", ()))
+        self.reach = config.echo_reach if self.echo_lengths else self.recent_tokens
         if self.recent_tokens:
             self.recent = nn.Linear(self.recent_tokens * config.hidden_size, config.hidden_size, bias=False)
+        if self.echo_lengths:
+            self.echo = nn.Linear(len(self.echo_lengths) * config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, ids: Tensor, beats: Tensor, ages: Tensor) -> Tensor:
         """ids (B, R + T), R of them from before; beats (B, T, 3) as (bar, beat, subdivision); ages (B, T) → (B, T, C)."""
         T = ages.shape[1]
-        tokens = self.token(ids)
+        tokens = self.token(ids[:, self.reach - self.recent_tokens :])
         bar, beat, subdivision = beats.unbind(-1)
         states = tokens[:, self.recent_tokens :] + self.bar(bar % self.bar_cycle) + self.beat(beat) + self.subdivision(subdivision)
         if self.recent_tokens:
             lags = range(self.recent_tokens, 0, -1)
             before = [tokens[:, start : start + T] * (ages >= lag)[..., None] for start, lag in enumerate(lags)]
             states = states + self.recent(torch.cat(before, dim=-1))
+        if self.echo_lengths:
+            told = echoes(ids, ages, self.echo_lengths)
+            states = states + self.echo((self.token(told.clamp(min=0)) * (told != NONE)[..., None]).flatten(-2))
         return states
 
-    def recent_tables(self) -> list[Tensor]:
-        """What a token adds to those behind it: R tables (V, C), of the farthest lag first."""
-        return (
-            [self.token.weight @ part.T for part in self.recent.weight.split(self.token.embedding_dim, dim=1)] if self.recent_tokens else []
-        )
+    def before_tables(self) -> list[Tensor]:
+        """What each token before adds: tables (V, C), for the last few of the farthest lag first, then for the echo of each length."""
+        layers = [getattr(self, name).weight for name in ("recent", "echo") if hasattr(self, name)]
+        return [self.token.weight @ part.T for weight in layers for part in weight.split(self.token.embedding_dim, dim=1)]
 
 
 class RelativeAttention(nn.Module):
@@ -176,7 +185,7 @@ class Network(nn.Module):
         """A memory before the first token of a piece."""
         heads, width = self.config.num_attention_heads, self.config.hidden_size
         empty = torch.zeros(heads, batch, self.config.memory_length, width // heads, device=self.device, dtype=self.dtype)
-        recent = torch.zeros(batch, self.embeddings.recent_tokens, device=self.device, dtype=torch.long)
+        recent = torch.zeros(batch, self.embeddings.reach, device=self.device, dtype=torch.long)
         return Memory([empty] * len(self.blocks), [empty] * len(self.blocks), torch.full((batch,), -1, device=self.device), recent)
 
     def forward(

@@ -53,8 +53,10 @@ class TransformerXL(Network, BeatGenerationMixin, PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-        elif isinstance(module, Embeddings) and module.recent_tokens:
-            nn.init.zeros_(module.recent.weight)
+        elif isinstance(module, Embeddings):
+            for name, weight in module.named_parameters():
+                if name.startswith(("recent", "echo")):
+                    nn.init.zeros_(weight)
         elif isinstance(module, RelativeAttention):
             nn.init.normal_(module.content_bias, std=self.config.initializer_range)
             nn.init.normal_(module.position_bias, std=self.config.initializer_range)

@@ -21,6 +21,8 @@ class ModelSettings:
     dropout: float = 0.0
     bar_cycle: int = 16
     recent_tokens: int = 4
+    echo_lengths: tuple[int, ...] = (4, 8, 16)
+    echo_reach: int = 4096
 
 
 @dataclass(frozen=True)
