@@ -42,16 +42,16 @@ def echoes(ids: Tensor, ages: Tensor, lengths: Sequence[int]) -> Tensor:
 
 
 def echoes_of_last(ids: np.ndarray, ages: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
-    """The same for the last id of each row alone, ids (B, R + 1), ages (B,) → (B, L): compared one by one, in some ten microseconds."""
-    last = ids.shape[1] - 1
-    earliest = last - np.where(ages < 0, -ids.shape[1], np.minimum(ages, last))
+    """The same for the last id of each row alone, ids (B, R + 1), ages (B,) → (B, L): compared one by one, some 20 microseconds a row."""
+    last, lags = ids.shape[1] - 1, np.arange(lengths[-1])
     told = np.full((len(ids), len(lengths)), NONE)
-    rows, places = np.nonzero(ids[:, :-1] == ids[:, -1:])
-    for lag in range(lengths[-1]):
-        alike = places - lag >= earliest[rows]
-        rows, places = rows[alike], places[alike]
-        alike = ids[rows, places - lag] == ids[rows, last - lag]
-        rows, places = rows[alike], places[alike]
-        if lag + 1 in lengths:
-            told[rows, lengths.index(lag + 1)] = ids[rows, places + 1]  # of several in a row the latest stays
+    for row, age, found in zip(ids, ages, told, strict=True):
+        earliest = last - min(int(age), last)
+        places = earliest + np.flatnonzero(row[earliest:last] == row[last])
+        alike = row[np.maximum(places[:, None] - lags, 0)] == row[last - lags]
+        length = np.where(alike.all(1), lengths[-1], alike.argmin(1))  # of what is the same
+        length = np.minimum(length, places - earliest + 1)
+        for column, n in enumerate(lengths):
+            latest = places[length >= n][-1:]
+            found[column] = row[latest[0] + 1] if len(latest) else NONE
     return told

@@ -84,7 +84,7 @@ class NativeModel:
         """The same memory as a native one; the other is not touched."""
         keys = torch.stack([_key_panels(part) for part in state.keys]).numpy()
         values = torch.stack([_value_panels(part) for part in state.values]).numpy()
-        return NativeState(keys, values, state.ages.numpy().copy(), state.recent.numpy().copy(), state.position)
+        return NativeState(keys, values, state.ages.numpy().copy(), state.recent.numpy().astype(np.int32), state.position)
 
     def step(self, ids: Tensor, beats: Tensor, state: NativeState) -> Tensor:
         """Logits (B, V) after one more token, ids (B,), beats (B, 3); `state` moves on in place."""
@@ -97,7 +97,7 @@ class NativeModel:
         places = buffers["places"]
         places[:, :3] = beats
         places[:, 0] %= self.bar_cycle
-        seen = np.concatenate((state.recent, ids.numpy()[:, None]), axis=1)
+        seen = np.concatenate((state.recent, ids.numpy()[:, None]), axis=1, dtype=np.int32)
         places[:, 3:] = self._before(seen, state.ages)
         places[:, 3:] += np.where(places[:, 3:] == NONE, self.offsets[-1] - NONE, self.offsets[3:-1])
         places[:, :3] += self.offsets[:3]
