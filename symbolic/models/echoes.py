@@ -25,7 +25,7 @@ def echoes(ids: Tensor, ages: Tensor, lengths: Sequence[int]) -> Tensor:
     """
     size, reach = ids.shape[1], ids.shape[1] - ages.shape[1]
     places = torch.arange(size, device=ids.device)
-    earliest = places[reach:] - torch.where(ages < 0, -size, ages.clamp(max=reach))  # nothing is as late as what padding asks for
+    earliest = places[reach:] - ages.clamp(0, reach)  # padding, of age below 0, has nothing before it
     told = []
     sums, summed, power = torch.zeros_like(ids), 0, 1
     for n in lengths:
