@@ -20,6 +20,7 @@ from symbolic.models.configuration import make_config
 from symbolic.models.transformer_xl import TransformerXL
 from symbolic.tokenizers.remi import RemiTokenizer
 from symbolic.tokenizers.settings import TokenizerSettings
+from symbolic.tokenizers.vocabulary import TokenType
 
 TOKENIZER = RemiTokenizer(TokenizerSettings(tasks=True))
 QUARTER = 480
@@ -145,6 +146,22 @@ def test_a_melody_gets_chords(options):
         assert notes_of(seed) - notes_of(longer) == Counter()
         assert {number for number, *_ in added} <= {0, 6, 42}
         assert added
+
+
+def test_an_added_part_does_not_rest_for_long():
+    """A model that would rather rest than play plays something after four bars of the seed's; where the seed rests, it may rest."""
+    silent = tiny(TOKENIZER)
+    with torch.no_grad():
+        silent["model"].head.bias[[TOKENIZER.vocabulary.bar, *TOKENIZER.vocabulary.of_type(TokenType.GIVEN)]] = 40.0
+    tune = melody_alone()
+    for track in tune.tracks:
+        later = [Note(n.time + 16 * 4 * QUARTER, n.duration, n.pitch, n.velocity) for n in track.notes]
+        track.notes.extend(later)
+    answer = harmonise(tune, **silent)
+    onsets = sorted({n.time // (4 * QUARTER) for track in answer.tracks if track.program == 0 for n in track.notes})
+    assert onsets[0] in (4, 5)
+    assert not [bar for bar in onsets if 6 <= bar < 16]
+    assert [bar for bar in onsets if 16 <= bar < 22]
 
 
 def test_a_melody_of_several_lines_is_told_by_bars(options):

@@ -37,6 +37,7 @@ from symbolic.tokenizers.vocabulary import TokenType
 CONTEXT_BARS = 8  # heard before the bars that are varied
 KEPT = ("rhythm", "pitch")
 FREE_RESTS = 10**6
+SILENT_TURNS = 2  # after which an added part plays, if what it is added to does
 
 
 @dataclass
@@ -191,15 +192,21 @@ def overlaps(found: SeedBars) -> list[int]:
 
 
 def _in_turns(writer: Writer, found: SeedBars, kind: str, program: int | None, given: np.ndarray, constraints: Constraints) -> np.ndarray:
-    """Turn by turn over the whole seed: the notes `given` are heard, others are written. Gives all answers, one bar after another."""
+    """Turn by turn over the whole seed: the notes `given` are heard, others are written. Gives all answers, one bar after another.
+
+    What is added may rest, but not for long while the rest plays.
+    """
+    types = writer.tokenizer.vocabulary.types
     history = _History(np.array(writer.arranger.task(kind, program)))
     likeness = replace(writer.likeness, max_rest=FREE_RESTS)
-    answers = list[np.ndarray]()
+    answers, silent = list[np.ndarray](), 0
     for known, rests in writer.arranger.rearranged(found.ids, kind, given, np.zeros_like(given)):
-        meters = rests[writer.tokenizer.vocabulary.types[rests] == TokenType.TIME_SIGNATURE]
+        meters, plays = rests[types[rests] == TokenType.TIME_SIGNATURE], bool((types[known] == TokenType.VELOCITY).any())
         prompt = np.concatenate([*history.before(len(known)), known, rests[:2]])
         rules = writer.rules(found, prompt, meters, constraints, likeness)
-        answers.append(writer.write(prompt, BarsMask(writer.automaton, rules, meters.tolist(), rests=True), len(answers)))
+        mask = BarsMask(writer.automaton, rules, meters.tolist(), rests=not plays or silent < SILENT_TURNS)
+        answers.append(writer.write(prompt, mask, len(answers)))
+        silent = 0 if (types[answers[-1]] == TokenType.VELOCITY).any() else silent + plays
         history.turns += [known, answers[-1]]
     return np.concatenate(answers)
 
