@@ -20,6 +20,7 @@ EDGE = 0.008  # seconds from silence to the floor of an attack
 JOINED_FALL, JOINED_RISE, JOINED_END = 0.022, 0.035, 0.06  # seconds of a dip between joined notes, and to silence beyond it
 GLIDE = 0.016  # seconds from one pitch to the next
 SWITCH = 0.012  # seconds from one gain to the next
+GATE, GATE_OPEN, GATE_DB = 0.005, 0.0, -30.0  # seconds before the beat: what sounds earlier is held down by so much
 TAIL_HEARD = 0.12  # seconds of silence after which a note's pitch may come with its first sound
 VIBRATO_DELAY, VIBRATO_RISE, VIBRATO_FALL = 0.16, 0.3, 0.04
 SHORTEST_VIBRATO = 0.25  # seconds of a note that is too short for one
@@ -49,25 +50,28 @@ class PhraseCurves:
         self._pitch = _steps(self._switches, [one.pitch for one in self.gestures], GLIDE)
         self._told = _steps(self._switches, [one.told for one in self.gestures], GLIDE)
         self._gain = _steps(self._switches, [one.gain for one in self.gestures], SWITCH)
+        alone = self._switches < np.array([one.start for one in self.gestures])
+        self._gate = _gates(np.array([(a, b.start) for a, b, new in zip(self._switches, self.gestures, alone, strict=True) if new]))
 
     def at(self, time: np.ndarray) -> PhraseControls:
         """The controls at moments (F,) in seconds of the song, which rise."""
-        first = int(np.searchsorted(self._ends, time[0]))
-        last = int(np.searchsorted(self._starts, time[-1], "right"))
+        leading = int(np.searchsorted(self._switches, time[0], "right")) - 1  # whose pitch it is, also when its sound has ended
+        first = max(0, min(int(np.searchsorted(self._ends, time[0])), leading))
+        last = max(first + 1, int(np.searchsorted(self._starts, time[-1], "right")))
         loudness, cents, tremolo = np.full(len(time), SILENT), np.zeros(len(time)), np.zeros(len(time))
         for place in range(first, last):
             times, levels = self._points[place]
             sounding = slice(*np.searchsorted(time, (times[0], times[-1])))
             loudness[sounding] = np.maximum(loudness[sounding], np.interp(time[sounding], times, levels))
             until = self._switches[place + 1] if place + 1 < len(self.gestures) else math.inf
-            leading = slice(*np.searchsorted(time, (self._switches[place] if place else -math.inf, until)))
-            if leading.start < leading.stop:
-                cents[leading], tremolo[leading] = _motion(self.gestures[place], time[leading], until, self.part)
+            own = slice(*np.searchsorted(time, (self._switches[place] if place else -math.inf, until)))
+            if own.start < own.stop:
+                cents[own], tremolo[own] = _motion(self.gestures[place], time[own], until, self.part)
         loudness = np.where(loudness > SILENT, loudness + tremolo, SILENT)
         if self.part.bend is not None:
             cents += 100 * self.part.bend.at(time)
         pitch, told = np.interp(time, *self._pitch), np.interp(time, *self._told)
-        gain = 10 ** (np.interp(time, *self._gain) / 20)
+        gain = 10 ** ((np.interp(time, *self._gain) + np.interp(time, *self._gate)) / 20)
         return PhraseControls(midi_to_hz(pitch + cents / 100), midi_to_hz(told + cents / 100), loudness, gain)
 
 
@@ -108,6 +112,16 @@ def _steps(moments: np.ndarray, values: list[float], seconds: float) -> tuple[np
     edges = np.stack([moments[1:] - seconds / 2, moments[1:] + seconds / 2], 1).ravel()
     times = np.maximum.accumulate(np.concatenate([moments[:1], edges]))
     return times, np.repeat(values, 2)[: len(times)]
+
+
+def _gates(spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of a gain in decibels that is down from the first sound of a note almost to its beat; spans are (N, 2)."""
+    if not len(spans):
+        return np.zeros(1), np.zeros(1)
+    first, beat = spans.T
+    shut = np.minimum(first + GATE_OPEN, beat - GATE)
+    times = np.stack([first, shut, beat - GATE, beat - GATE_OPEN], 1)
+    return np.maximum.accumulate(times.ravel()), np.tile([0.0, GATE_DB, GATE_DB, 0.0], len(spans))
 
 
 def _motion(gesture: Gesture, time: np.ndarray, until: float, part: Part) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ from symbolic.rendering.programs import LearnedProgram
 BREATH = 0.4  # seconds of silence after which a new phrase begins
 TOUCHING = 0.03  # seconds: notes nearer than this are joined
 LEGATO_DIP, DETACHED_DIP, REPEATED_DIP = 1.5, 5.0, 9.0  # decibels between joined notes
-LATE = 0.004  # seconds by which a voice's sound comes after the loudness it is told, measured over a window
+LATE = 0.012  # seconds by which a voice may sound after the loudness it is told; a gate holds down what comes early
 LONGEST_LEAD = 0.03  # seconds by which a soft beginning may go before the beat
 SHORTEST = 0.05  # seconds a note is held at least
 SLOWEST_RELEASE = 0.5  # seconds to fall by 30 dB
