@@ -1,10 +1,13 @@
-"""How fast the renderer is and how much memory it needs.
+"""How fast the renderer is, how much memory it needs, and how near its notes are to what was asked for.
 
     python benchmarks/rendering.py                    a piece of nine tracks and 60 s made here, and ten minutes of it for the memory
     python benchmarks/rendering.py one.mid two.mid    these files as well
+    python benchmarks/rendering.py --notes            onsets, tuning and loudness of each bundled voice, note by note
+    python benchmarks/rendering.py --recordings FOLDER    nearness to held-out recordings: FOLDER/VOICE is what `symbolic voice train`
+                                                      keeps in VOICE/training/recordings
 
-Each row is the median of three runs after one that is not counted. "× real time" is seconds of sound per second on the clock;
-"per CPU second" divides by the processor time of all threads, which other programs on the machine disturb less.
+Each row of the first table is the median of three runs after one that is not counted. "× real time" is seconds of sound per second on the
+clock; "per CPU second" divides by the processor time of all threads, which other programs on the machine disturb less.
 """
 
 import os
@@ -19,12 +22,17 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from rendering_notes import compare_with_recordings, tell_notes
 from symusic import ControlChange, Note, Score, Track
 
-from symbolic.rendering import render_file
+from symbolic.rendering import VOICES, render_file
+from symbolic.rendering.learned_part import learned_parts
+from symbolic.rendering.performance import perform
+from symbolic.rendering.phrase_player import PhrasePlayer, batches, play_together
 
 TICKS = 480
 RUNS = 3
+FLUTE = 8  # the track of the nine
 
 
 def nine_tracks(seconds: float) -> Score:
@@ -53,43 +61,78 @@ def nine_tracks(seconds: float) -> Score:
     return score
 
 
-def measure(name: str, score: Score, folder: Path) -> None:
+def measure(name: str, score: Score, voices: str, folder: Path) -> None:
     """Print one row for a score."""
     path = folder / "out.wav"
     report, clock, processor = None, [], []
     for run in range(RUNS + 1):
         begun, used = time.perf_counter(), time.process_time()
-        report = render_file(score, path, force=True)
+        report = render_file(score, path, voices=voices, force=True)
         if run:
             clock.append(time.perf_counter() - begun)
             processor.append(time.process_time() - used)
     assert report is not None
-    row = f"{report.seconds:8.1f}{report.tracks:8d}{report.notes:8d}{report.seconds / statistics.median(clock):13.1f}"
-    print(f"{name[:34]:36}{row}{report.seconds / statistics.median(processor):16.1f}{report.lufs:9.1f}{report.true_peak:8.2f}", flush=True)
+    row = f"{report.seconds:8.1f}{report.tracks:8d}{report.learned:9d}{report.notes:8d}{report.seconds / statistics.median(clock):13.1f}"
+    print(f"{name[:28]:30}{voices:13}{row}{report.seconds / statistics.median(processor):16.1f}{report.lufs:8.1f}", flush=True)
 
 
-def peak_memory(seconds: float, folder: Path) -> float:
+def voice_alone(score: Score) -> float:
+    """Seconds of sound for a CPU second of the learned voices of a score's first track, without room, mix and levels."""
+    part = perform(score)[0]
+    best = 0.0
+    for _ in range(RUNS + 1):
+        used, seconds = time.process_time(), 0.0
+        players = [PhrasePlayer(phrase, part, voice) for voice, phrase in learned_parts([part])[part.index].phrases]
+        while playing := [player for player in players if not player.done]:
+            for group in batches(playing):
+                seconds += sum(len(sound) for _, sound in play_together(group)) / 48000
+        best = max(best, seconds / (time.process_time() - used))
+    return best
+
+
+def only(score: Score, track: int) -> Score:
+    """One track of a score."""
+    alone = Score(score.ticks_per_quarter)
+    alone.tracks.append(score.tracks[track])
+    return alone
+
+
+def peak_memory(seconds: float, voices: str, folder: Path) -> float:
     """Peak resident memory in MB of a fresh process that renders the nine tracks, imports and compiling included."""
-    command = [sys.executable, __file__, "--memory", str(seconds), str(folder / "long.wav")]
+    command = [sys.executable, __file__, "--memory", str(seconds), voices, str(folder / "long.wav")]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
     """Print the tables."""
     if sys.argv[1:2] == ["--memory"]:
-        render_file(nine_tracks(float(sys.argv[2])), sys.argv[3], force=True)
+        render_file(nine_tracks(float(sys.argv[2])), sys.argv[4], voices=sys.argv[3], force=True)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.machine()}, Python {platform.python_version()}, ", end="")
     print(f"numba {numba.__version__}, numpy {np.__version__}")
-    heads = f"{'seconds':>8}{'tracks':>8}{'notes':>8}{'× real time':>13}{'per CPU second':>16}{'LUFS':>9}{'dBTP':>8}"
-    print(f"{'48 kHz, stereo, 24 bit':36}{heads}")
+    if sys.argv[1:2] == ["--notes"]:
+        tell_notes()
+        return
+    if sys.argv[1:2] == ["--recordings"]:
+        compare_with_recordings(Path(sys.argv[2]))
+        return
+    heads = f"{'seconds':>8}{'tracks':>8}{'learned':>9}{'notes':>8}{'× real time':>13}{'per CPU second':>16}{'LUFS':>8}"
+    print(f"{'48 kHz, stereo, 24 bit':43}{heads}")
+    nine = nine_tracks(60)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        measure("nine tracks", nine_tracks(60), folder)
+        for voices in VOICES:
+            measure("nine tracks", nine, voices, folder)
+        for voices in VOICES:
+            measure("one voice: the flute", only(nine, FLUTE), voices, folder)
+        print(f"the flute alone, without room, mix and levels: {voice_alone(only(nine, FLUTE)):.0f} seconds of sound per CPU second")
         for path in sys.argv[1:]:
-            measure(Path(path).name, Score(path), folder)
-        print(f"peak memory, ten minutes of nine tracks: {peak_memory(600, folder):.0f} MB; one minute: {peak_memory(60, folder):.0f} MB")
+            for voices in VOICES:
+                measure(Path(path).name, Score(path), voices, folder)
+        for voices in VOICES:
+            ten, one = (peak_memory(seconds, voices, folder) for seconds in (600, 60))
+            print(f"peak memory, nine tracks {voices}: ten minutes {ten:.0f} MB, one minute {one:.0f} MB")
 
 
 if __name__ == "__main__":

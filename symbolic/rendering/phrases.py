@@ -33,7 +33,7 @@ ARCH, CONTOUR, CONTOUR_MOST = 1.2, 0.12, 1.2  # decibels: over a phrase; for a s
 LEVEL_DRAWN = 0.3  # of the spread of levels between recordings
 DETUNED, SCATTERED = 7.0, 0.003  # of the players of a section: cents and seconds to either side
 INTONATION = 1.5  # cents, standard deviation
-PLAYED_AT = -8.0  # decibels of a note of velocity 127
+PLAYED_AT = -1.0  # decibels of a note of velocity 127
 
 
 @dataclass(frozen=True)
