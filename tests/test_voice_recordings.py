@@ -10,7 +10,8 @@ import pytest
 import soundfile
 import torch
 
-from symbolic.corpus.recordings.labels import Label, label_of
+from symbolic.corpus.recordings.labels import Label, label_of, note_name
+from symbolic.corpus.recordings.levels import STEPS, level
 from symbolic.corpus.recordings.phrases import FRAME_RATE, HOP, LOW_HOP, frame_loudness, phrases
 from symbolic.corpus.recordings.pieces import PIECE_SECONDS, SAMPLE_RATE, Piece, find_recordings, pieces
 from symbolic.corpus.recordings.store import Note, Recordings, examine, hold_out
@@ -198,6 +199,27 @@ def test_a_melody_named_as_a_note_is_not_that_note(tmp_path: Path):
     assert left_out[0].startswith("G6_phrase.wav")
     assert "other notes sound too" in left_out[0]
     np.testing.assert_allclose(np.percentile(found.array("pitch", found.notes[0]), (25, 75)), (440, 466.2), rtol=0.003)
+
+
+@pytest.mark.parametrize("true_levels", [True, False])
+def test_levels_that_a_library_evened_out_are_put_back(tmp_path: Path, true_levels: bool):
+    """Where pianissimo is as loud as fortissimo the names' dynamics order the levels again, in all that is kept; true levels stay."""
+    for number in range(5):
+        for dynamic, gain in (("pianissimo", 0.1 if true_levels else 1.0), ("fortissimo", 1.0)):
+            sound = with_rests(gain * note(330.0 * 2 ** (number / 12), 0.4, 48000), rate=48000)
+            soundfile.write(tmp_path / f"{note_name(64 + number)}_{dynamic}.wav", sound, 48000, subtype="FLOAT")
+    found = examine(tmp_path, tmp_path.parent / f"store-levels-{true_levels}")
+    told = [line for line in found.verdicts if "put back by the dynamics" in line]
+    assert len(told) == (0 if true_levels else 1)
+    levels: dict[str, list[float]] = {"pp": [], "ff": []}
+    for one in found.notes:
+        levels[one.dynamic].append(level(found.array("loudness", one)))
+        heard = frame_loudness(torch.from_numpy(found.array("low", one).copy())[None])[0].numpy()
+        loud = heard > heard.max() - 30
+        np.testing.assert_allclose(found.array("loudness", one)[loud], heard[loud], atol=0.01)
+        np.testing.assert_allclose(np.abs(found.array("sound", one)).max(), np.abs(found.array("low", one)).max(), rtol=0.05)
+    difference = np.median(levels["ff"]) - np.median(levels["pp"])
+    assert abs(difference - (20 if true_levels else STEPS["ff"] - STEPS["pp"])) < 0.1
 
 
 def test_opposite_channels_do_not_cancel(tmp_path: Path):

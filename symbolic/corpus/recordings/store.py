@@ -19,13 +19,15 @@ from typing import IO
 import numpy as np
 
 from symbolic.corpus.recordings.labels import Label, label_of, note_name
+from symbolic.corpus.recordings.levels import evened_out, gains, level
 from symbolic.corpus.recordings.phrases import FRAME_RATE, HOP, LOW_HOP, phrases
 from symbolic.corpus.recordings.pieces import find_recordings, pieces
+from symbolic.dsp.a_weighting import RANGE_DB
 from symbolic.errors import InputError
 from symbolic.files import new_folder
 from symbolic.rendering.recordings import Recording
 
-FORMAT = 2
+FORMAT = 3
 ARRAYS = {"sound": HOP, "low": LOW_HOP, "pitch": 1, "loudness": 1, "periodicity": 1}  # values a frame
 HELD_OUT_EVERY, FIRST_HELD_OUT = 10, 4
 MANY_FILES = 20
@@ -103,6 +105,7 @@ def examine(folder: Path, store: Path, progress: Callable[[int, int], None] | No
         if len(notes) < 2:
             reason = f"; {verdicts[0]}" if verdicts else ""
             raise InputError(f"{folder}: {len(notes) or 'no'} note or phrase in {len(paths)} files to learn from, two are needed{reason}")
+        verdicts += _put_back_levels(notes, partial)
         hold_out(notes)
         content = {"format": FORMAT, "fingerprint": fingerprint, "verdicts": verdicts, "notes": [asdict(note) for note in notes]}
         (partial / "notes.json").write_text(json.dumps(content) + "\n")
@@ -162,6 +165,27 @@ def _read(
         if progress:
             progress(number + 1, len(paths))
     return notes, verdicts
+
+
+def _put_back_levels(notes: list[Note], store: Path) -> list[str]:
+    """Bring the notes in `store` to the levels of their dynamics where a library evened these out; a line that says so."""
+    arrays = {name: np.memmap(store / f"{name}.f32", np.float32, "r+") for name in ("sound", "low", "loudness")}
+    parts = [{name: array[note.first * ARRAYS[name] : (note.first + note.frames) * ARRAYS[name]] for name, array in arrays.items()}
+             for note in notes]  # fmt: skip
+    found, dynamics = [level(part["loudness"]) for part in parts], [note.dynamic for note in notes]
+    medians = evened_out(found, dynamics)
+    if medians is None:
+        return []
+    for part, gain in zip(parts, gains(found, dynamics), strict=True):
+        for name in ("sound", "low"):
+            part[name] *= np.float32(10 ** (gain / 20))
+        part["loudness"][:] = np.maximum(part["loudness"] + np.float32(gain), -RANGE_DB)
+    for array in arrays.values():
+        array.flush()
+    soft, loud = medians
+    return [
+        f"soft notes ({soft:.0f} dB) are hardly softer than loud ones ({loud:.0f} dB): levels were put back by the dynamics in the names"
+    ]
 
 
 def _heard(pitch: np.ndarray, periodicity: np.ndarray) -> int:
