@@ -98,8 +98,7 @@ def test_every_program_is_in_the_table_and_the_voices_of_a_program_rise() -> Non
     for voice, program in VOICES.items():
         named = table[program]["voices"]
         assert voice == named or voice in named
-        if voice in HERE:
-            assert learned_programs()[program].voice_of(MIDDLE.get(voice, 72)) == voice
+        assert learned_programs()[program].voice_of(MIDDLE.get(voice, 72)) == voice
     assert 0 not in learned_programs()
 
 
@@ -108,7 +107,7 @@ def played(spans: list[tuple[float, float, int]]) -> list[PlayedNote]:
 
 
 SPANS = st.lists(
-    st.tuples(st.integers(0, 40).map(lambda n: n / 10), st.integers(0, 20).map(lambda n: n / 10), st.integers(50, 80)),
+    st.tuples(st.integers(0, 40).map(lambda n: n / 10), st.integers(0, 20).map(lambda n: n / 10), st.integers(56, 86)),
     min_size=1,
     max_size=30,
 )
@@ -379,8 +378,8 @@ def test_one_block_ahead_gives_the_same_and_ends_cleanly() -> None:
 
 
 def test_a_hard_part_is_played() -> None:
-    """Every pitch at once, unisons that overlap, notes of no length and an hour's rest make finite sound."""
-    notes = [Note(40, 200, pitch, 64) for pitch in range(0, 128, 5)] + [Note(0, 500, 70, 90), Note(10, 500, 70, 80), Note(20, 0, 71, 127)]
+    """A chord over all pitches up to the highest, unisons that overlap, notes of no length and an hour's rest make finite sound."""
+    notes = [Note(40, 200, pitch, 64) for pitch in range(55, 128, 3)] + [Note(0, 500, 70, 90), Note(10, 500, 70, 80), Note(20, 0, 71, 127)]
     part: Part = perform(solo([*notes, Note(3_600_000, 100, 72, 1)]))[0]
     phrases = learned_parts([part])[0].phrases
     assert sum(len(phrase.gestures) for _, phrase in phrases) == len(notes) + 1

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symbolic.dsp.units import hz_to_midi
+from symbolic.models.voices.bundled import bundled_voices
 from symbolic.rendering.expression import bundled_expression
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.phrase_player import decoder_of
@@ -22,9 +23,14 @@ class LearnedPart:
 
 
 def learned_parts(parts: Sequence[Part]) -> dict[int, LearnedPart]:
-    """The parts, by index, whose program has a learned voice."""
-    programs = learned_programs()
-    return {part.index: _learned(part, programs[part.program]) for part in parts if not part.is_drum and part.program in programs}
+    """The parts, by index, whose program has learned voices, all of them there for the notes it plays."""
+    programs, there = learned_programs(), set(bundled_voices())
+    found = {}
+    for part in parts:
+        program = None if part.is_drum else programs.get(part.program)
+        if program is not None and {program.voice_of(note.pitch) for note in part.notes} <= there:
+            found[part.index] = _learned(part, program)
+    return found
 
 
 def _learned(part: Part, program: LearnedProgram) -> LearnedPart:

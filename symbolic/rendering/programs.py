@@ -1,7 +1,7 @@
 """Which program of General MIDI is played by which learned voice: the table `pretrained/voices/programs.yaml`, read and checked."""
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,8 @@ class LearnedProgram:
 
 @functools.cache
 def learned_programs() -> dict[int, LearnedProgram]:
-    """The programs that are played by learned voices, of those that are there. Raises `InputError` for a table that is none."""
-    from symbolic.models.voices.bundled import bundled_voices
-
-    there = set(bundled_voices())
-    found = {}
-    for number, entry in program_table().items():
-        program = _program(number, entry)
-        voices = tuple((name, highest) for name, highest in program.voices if name in there)
-        if voices:
-            found[number] = replace(program, voices=voices)
-    return found
+    """The programs that the table gives to learned voices. Raises `InputError` for a table that is none."""
+    return {number: _program(number, entry) for number, entry in program_table().items() if entry.get("voices") != SYNTHESIZER}
 
 
 @functools.cache

@@ -22,6 +22,7 @@ DRUM_REVERB = 0.12
 ROOM_LEVEL = 0.9
 CROSS = 0.3  # how much of each side enters the room on the other: a room is heard on both sides
 SECTION_WIDTH = 0.5  # how far apart the players of a section sit, 0 … 1
+GROWN = 24000  # samples of room to spare
 AHEAD = 8192  # samples by which a resampler's input goes before its output
 
 
@@ -51,8 +52,8 @@ class Source:
         """Sound (2, S) at a sample that was not taken yet."""
         first = position - self._start
         missing = first + sound.shape[1] - self._buffer.shape[1]
-        if missing > 0:
-            self._buffer = np.pad(self._buffer, ((0, 0), (0, missing)))
+        if missing > 0:  # room for more, so that the next notes find it
+            self._buffer = np.concatenate([self._buffer, np.zeros((2, missing + GROWN), np.float32)], axis=1)
         self._buffer[:, first : first + sound.shape[1]] += sound
 
     def take(self, start: int, size: int) -> tuple[np.ndarray, np.ndarray]:
