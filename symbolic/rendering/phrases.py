@@ -34,6 +34,9 @@ LEVEL_DRAWN = 0.3  # of the spread of levels between recordings
 DETUNED, SCATTERED = 7.0, 0.003  # of the players of a section: cents and seconds to either side
 INTONATION = 1.5  # cents, standard deviation
 PLAYED_AT = -1.0  # decibels of a note of velocity 127
+# What the A weighting hides of low notes against the K weighting of loudness meters, decibels by pitch, measured in recordings of eleven
+# instruments; without it a low note of the same A-weighted level would stand out.
+HIDDEN_PITCHES, HIDDEN = (26.0, 38.0, 50.0, 62.0, 74.0), (8.0, 4.0, 2.0, 0.7, 0.0)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def phrases_of(
         numbers = mean + DRAWN * spread * draws[:, :-3]
         numbers[:, 0] = mean[:, 0] + LEVEL_DRAWN * spread[:, 0] * draws[:, 0]
         target = [PLAYED_AT + program.level + 20 * program.dynamics * math.log10(velocity_gain(note.velocity)) for note in notes]
-        gains = np.array(target) - mean[:, 0] - 10 * math.log10(players)
+        gains = np.array(target) - mean[:, 0] - np.interp(pitch, HIDDEN_PITCHES, HIDDEN) - 10 * math.log10(players)
         cents = INTONATION * draws[:, -1] + DETUNED * side
         late = SCATTERED * (draws[:, -2] / 2) * (players > 1)
         for lane in deal(notes) if player else lanes:
