@@ -17,6 +17,7 @@ from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, 
 from symbolic.commands.middle import add_middle
 from symbolic.commands.originality import add_originality, index_for
 from symbolic.commands.signal_bench import add_signal
+from symbolic.commands.transfer import add_transfer
 from symbolic.commands.voice import add_voice
 from symbolic.errors import InputError, UsageError
 
@@ -353,6 +354,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_signal(verb)
     add_voice(verb)
+    add_transfer(verb)
 
     sub = verb("tokenize", tokenize_command, "turn a folder of MIDI into a dataset to train on")
     sub.add_argument("folder", metavar="FOLDER", help="searched with all folders below it; each first-level folder is a collection")

@@ -59,6 +59,18 @@ def a_weighted_loudness(
     return 10 * torch.log10(power.clamp(min=10 ** (-RANGE_DB / 10)))
 
 
+def loudness_of_frames(frames: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """The same in NumPy for frames (F, N) that were cut before, as from sound that comes block by block: loudness (F,) float64."""
+    from scipy import fft  # takes a second to import
+
+    size = frames.shape[1]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    weight = 10 ** (a_weighting(np.fft.rfftfreq(size, 1 / sample_rate)) / 10)
+    spectrum = fft.rfft(np.asarray(frames, np.float64) * window, axis=1)
+    power = ((spectrum.real**2 + spectrum.imag**2) * weight).mean(1)
+    return 10 * np.log10(np.maximum(power, 10 ** (-RANGE_DB / 10)))
+
+
 def scaled(loudness: "torch.Tensor") -> "torch.Tensor":
     """Decibels in Magenta's units: −80 → 0.0, 0 → 1.0."""
     return loudness / RANGE_DB + 1.0

@@ -47,29 +47,35 @@ def track_pitch(
     frames = len(sound) // hop
     if not frames:
         return PitchTrack(np.zeros(0), np.zeros(0))
-    longest = int(max(np.ceil(sample_rate / lowest), SPAN * sample_rate)) + 3
-    window = max(round(0.024 * sample_rate), round(1.5 * sample_rate / lowest))
-    # A lag looks at window + lag samples; those of the lag that is measured have their middle in the frame's.
-    before = round((window + max(0.8 * SPAN * sample_rate, sample_rate / np.sqrt(lowest * highest))) / 2)
+    window, longest, before = spans(sample_rate, lowest, highest)
     padded = np.pad(np.asarray(sound[: frames * hop], np.float32), (before, window + longest))
     repetition = np.empty((frames, longest), np.float32)
     candidates = []
     for start in range(0, frames, CHUNK):
         middles = np.arange(start, min(frames, start + CHUNK)) * hop + hop // 2
-        found = _repetition(padded[middles[:, None] + np.arange(window + longest - 1)], window, longest)
+        found = repetition_of(padded[middles[:, None] + np.arange(window + longest - 1)], window, longest)
         repetition[start : start + CHUNK] = found
         if note is None:
-            candidates.append(_candidates(found, sample_rate / highest, sample_rate / lowest))
+            candidates.append(candidates_of(found, sample_rate / highest, sample_rate / lowest))
     if note is None:
         periods, values = (np.concatenate(one) for one in zip(*candidates, strict=True))
         coarse = periods[np.arange(frames), _path(periods, values)]
     else:
         coarse = np.full(frames, sample_rate / note)
-    period, periodicity = _refined(repetition, coarse, SPAN * sample_rate, known=note is not None)
+    period, periodicity = refined_periods(repetition, coarse, SPAN * sample_rate, known=note is not None)
     return PitchTrack(_filled(np.clip(sample_rate / period, lowest, highest), periodicity), periodicity)
 
 
-def _repetition(pieces: np.ndarray, window: int, longest: int) -> np.ndarray:
+def spans(sample_rate: int, lowest: float, highest: float) -> tuple[int, int, int]:
+    """Samples that each lag compares, the number of lags, and how far before a frame's middle to begin."""
+    longest = int(max(np.ceil(sample_rate / lowest), SPAN * sample_rate)) + 3
+    window = max(round(0.024 * sample_rate), round(1.5 * sample_rate / lowest))
+    # A lag looks at window + lag samples; those of the lag that is measured have their middle in the frame's.
+    before = round((window + max(0.8 * SPAN * sample_rate, sample_rate / np.sqrt(lowest * highest))) / 2)
+    return window, longest, before
+
+
+def repetition_of(pieces: np.ndarray, window: int, longest: int) -> np.ndarray:
     """Normalised autocorrelation (n, longest) of pieces (n, window + longest − 1), float32, at lags 0, 1, …"""
     from scipy import fft  # takes a second to import
 
@@ -81,7 +87,7 @@ def _repetition(pieces: np.ndarray, window: int, longest: int) -> np.ndarray:
     return np.where(both > 1e-9, 2 * shared / np.maximum(both, 1e-9), 0.0).astype(np.float32)
 
 
-def _candidates(repetition: np.ndarray, shortest: float, longest: float) -> tuple[np.ndarray, np.ndarray]:
+def candidates_of(repetition: np.ndarray, shortest: float, longest: float) -> tuple[np.ndarray, np.ndarray]:
     """The highest peaks of each frame: periods in samples and values, (n, CANDIDATES) each."""
     fine_lags, weights = _between_lags(repetition.shape[1])
     count = len(fine_lags) // UPSAMPLING
@@ -128,7 +134,7 @@ def _path(periods: np.ndarray, values: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def _refined(repetition: np.ndarray, coarse: np.ndarray, span: float, known: bool) -> tuple[np.ndarray, np.ndarray]:
+def refined_periods(repetition: np.ndarray, coarse: np.ndarray, span: float, known: bool) -> tuple[np.ndarray, np.ndarray]:
     """Periods (F,) in samples and the height of their peaks, from coarse ones: the peak at m periods, for more and more m."""
     rows, last = np.arange(len(coarse)), repetition.shape[1] - 2
     period = np.asarray(coarse, np.float64).copy()

@@ -11,9 +11,9 @@ import numpy as np
 
 from symbolic.corpus.recordings.labels import Label, note_name
 from symbolic.corpus.recordings.pieces import SAMPLE_RATE, Piece
-from symbolic.corpus.recordings.polyphony import fault, foreign
 from symbolic.dsp.a_weighting import FRAME_SIZE, a_weighted_loudness
 from symbolic.dsp.pitch_tracking import NEAR, PERIODIC, PitchTrack, track_pitch
+from symbolic.dsp.polyphony import fault, foreign
 from symbolic.dsp.units import hz_to_midi, midi_to_hz
 
 if TYPE_CHECKING:

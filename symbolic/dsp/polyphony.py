@@ -19,6 +19,7 @@ REPEATS = 0.85  # median periodicity of a single voice is above this
 BETWEEN, REPEATS_WELL, LEFT_OUT_ABOVE = 0.025, 0.97, 1500.0  # share of the power; periodicity; hertz, above which breath lies between
 FOREIGN = 0.5  # of the power at most lies beside the partials of the note that a name claims
 HIGHEST = 7500.0  # hertz, up to which that is looked at
+ODD = 0.03  # of the power in partials lies in the odd ones of a true pitch: the even ones alone are the octave above
 MISSING = 10**-2.8  # of the power in all partials: numbers 1, 7 and 11 together are above this
 
 
@@ -36,26 +37,30 @@ def fault(low: np.ndarray, track: PitchTrack, loud: np.ndarray, sample_rate: int
     sure = float(np.median(periodicity))
     if sure < REPEATS:
         return "no single pitch: several notes at once, or noise over one"
-    between, missing = _shares(low, track.pitch, np.flatnonzero(loud), sample_rate)
+    between, missing, _ = _shares(low, track.pitch, np.flatnonzero(loud), sample_rate)
     if missing < MISSING or (between > BETWEEN and sure < REPEATS_WELL and float(np.median(track.pitch[loud])) < LEFT_OUT_ABOVE):
         return "several notes at once"
     return ""
 
 
 def foreign(low: np.ndarray, track: PitchTrack, loud: np.ndarray, sample_rate: int) -> bool:
-    """Whether most of the power is no partial of the tracked pitch: what sounds is another note than the one it was looked for.
+    """Whether what sounds is another note than the one that was looked for: most of the power is no partial of it, or an even one.
 
-    A short lag repeats well in any low note, so periodicity alone would let a melody pass as any high note.
+    A short lag repeats well in any low note, and two periods repeat as well as one: periodicity alone would let a melody pass as any
+    high note, and a high note as the octave below.
     """
-    return _shares(low, track.pitch, np.flatnonzero(loud), sample_rate, HIGHEST)[0] > FOREIGN
+    between, _, odd = _shares(low, track.pitch, np.flatnonzero(loud), sample_rate, HIGHEST)
+    return between > FOREIGN or odd < ODD
 
 
-def _shares(low: np.ndarray, pitch: np.ndarray, frames: np.ndarray, sample_rate: int, highest: float = 3000.0) -> tuple[float, float]:
-    """Of the power at some frames: the share between the partials up to `highest`, and that of partials 1, 7 and 11 (medians)."""
+def _shares(
+    low: np.ndarray, pitch: np.ndarray, frames: np.ndarray, sample_rate: int, highest: float = 3000.0
+) -> tuple[float, float, float]:
+    """Medians of shares of the power at some frames: between the partials up to `highest`, in partials 1, 7 and 11, in odd ones."""
     hop = len(low) // len(pitch)
     padded = np.pad(low, SIZE // 2)
     frequency = np.fft.rfftfreq(SIZE, 1 / sample_rate)
-    between, missing = [], []
+    between, missing, odd = [], [], []
     for frame in frames[:: max(1, len(frames) // LOOKS)]:
         middle = frame * hop + hop // 2
         power = np.square(np.abs(np.fft.rfft(padded[middle : middle + SIZE] * np.hanning(SIZE))))
@@ -65,5 +70,7 @@ def _shares(low: np.ndarray, pitch: np.ndarray, frames: np.ndarray, sample_rate:
         partial = (off < 10 + 0.012 * frequency) & (number >= 1)
         between.append(power[heard & ~partial].sum() / max(power[heard].sum(), 1e-30))
         own = np.isin(number, (1, 7, 11)) & (off < 0.3 * pitch[frame])
+        partials = max(power[heard & partial].sum(), 1e-30)
         missing.append(power[own].sum() / max(power[number >= 1].sum(), 1e-30))
-    return float(np.median(between)), float(np.median(missing))
+        odd.append(power[heard & partial & (number % 2 == 1)].sum() / partials)
+    return float(np.median(between)), float(np.median(missing)), float(np.median(odd))
