@@ -18,7 +18,7 @@ from symbolic.rendering.phrases import Gesture, Phrase
 
 EDGE = 0.008  # seconds from silence to the floor of an attack
 JOINED_FALL, JOINED_RISE, JOINED_END = 0.022, 0.035, 0.06  # seconds of a dip between joined notes, and to silence beyond it
-GLIDE = 0.016  # seconds from one pitch to the next
+GLIDE, GLIDING = 0.016, 4.0  # seconds from one pitch to the next; shorter for leaps of more semitones, which players do not slide over
 SWITCH = 0.012  # seconds from one gain to the next
 GATE, GATE_OPEN, GATE_DB = 0.005, 0.0, -30.0  # seconds before the beat: what sounds earlier is held down by so much
 TAIL_HEARD = 0.12  # seconds of silence after which a note's pitch may come with its first sound
@@ -47,8 +47,10 @@ class PhraseCurves:
         self._starts = np.array([points[0][0] for points in self._points])
         self._ends = np.maximum.accumulate([points[0][-1] for points in self._points])
         self._switches = np.array([_switch(one, last) for last, one in zip((None, *self.gestures), self.gestures, strict=False)])
-        self._pitch = _steps(self._switches, [one.pitch for one in self.gestures], GLIDE)
-        self._told = _steps(self._switches, [one.told for one in self.gestures], GLIDE)
+        leaps = np.abs(np.diff([one.pitch for one in self.gestures]))
+        glide = GLIDE * np.minimum(1.0, GLIDING / np.maximum(leaps, 0.1))
+        self._pitch = _steps(self._switches, [one.pitch for one in self.gestures], glide)
+        self._told = _steps(self._switches, [one.told for one in self.gestures], glide)
         self._gain = _steps(self._switches, [one.gain for one in self.gestures], SWITCH)
         alone = self._switches < np.array([one.start for one in self.gestures])
         self._gate = _gates(np.array([(a, b.start) for a, b, new in zip(self._switches, self.gestures, alone, strict=True) if new]))
@@ -107,7 +109,7 @@ def _switch(gesture: Gesture, last: Gesture | None) -> float:
     return gesture.start
 
 
-def _steps(moments: np.ndarray, values: list[float], seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def _steps(moments: np.ndarray, values: list[float], seconds: "float | np.ndarray") -> tuple[np.ndarray, np.ndarray]:
     """Corners of a curve that goes from value to value, `seconds` long around each moment but the first."""
     edges = np.stack([moments[1:] - seconds / 2, moments[1:] + seconds / 2], 1).ravel()
     times = np.maximum.accumulate(np.concatenate([moments[:1], edges]))

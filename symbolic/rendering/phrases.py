@@ -22,7 +22,8 @@ from symbolic.rendering.programs import LearnedProgram
 
 BREATH = 0.4  # seconds of silence after which a new phrase begins
 TOUCHING = 0.03  # seconds: notes nearer than this are joined
-LEGATO_DIP, DETACHED_DIP, REPEATED_DIP = 1.5, 5.0, 9.0  # decibels between joined notes
+LEGATO_DIP, DETACHED_DIP, REPEATED_DIP = 1.0, 4.0, 9.0  # decibels between joined notes
+LEAP_DIP, LEAP_MOST = 0.25, 12  # decibels more for each semitone of a leap, up to so many
 LATE = 0.012  # seconds by which a voice may sound after the loudness it is told; a gate holds down what comes early
 LONGEST_LEAD = 0.03  # seconds by which a soft beginning may go before the beat
 SHORTEST = 0.05  # seconds a note is held at least
@@ -149,7 +150,8 @@ def _dip(note: PlayedNote, following: PlayedNote) -> float | None:
         return None
     if following.pitch == note.pitch:
         return REPEATED_DIP
-    return LEGATO_DIP if gap < -0.01 else DETACHED_DIP
+    leap = LEAP_DIP * min(LEAP_MOST, abs(following.pitch - note.pitch))
+    return leap + (LEGATO_DIP if gap < -0.01 else DETACHED_DIP)
 
 
 def _placed(shape: NoteShape, seconds: float, joined: bool, last: bool, program: LearnedProgram) -> NoteShape:
