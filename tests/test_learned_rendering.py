@@ -131,6 +131,7 @@ def test_chords_take_lanes_and_melodies_take_one() -> None:
     assert len(deal(played([(0.0, 1.0, pitch) for pitch in (60, 64, 67)]))) == 3
     assert len(deal(played([(0.0, 0.55, 60), (0.5, 0.5, 62), (1.0, 0.5, 64)]))) == 1
     assert len(deal(played([(0.0, 0.9, 60), (0.5, 0.5, 62)]))) == 2
+    assert len(deal(played([(0.0, 0.2, 60), (0.1, 0.2, 62)]))) == 2
     duet = deal(played([(k / 2, 0.5, pitch + k) for k in range(6) for pitch in (50, 72)]))
     assert sorted({note.pitch > 65 for note in lane} == {True} for lane in duet) == [False, True]
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from symbolic.rendering.performance import PlayedNote
 
 LEGATO_SECONDS, LEGATO_SHARE = 0.12, 0.4  # an overlap up to both of these, the share of the shorter note, is legato
-TOGETHER = 0.03  # seconds: notes that begin within are a chord
 SEMITONES_A_SECOND = 6.0  # how a silent second weighs against a distance in pitch
 
 
@@ -38,4 +37,4 @@ def follows(last: PlayedNote, note: PlayedNote) -> bool:
     if overlap <= 1e-6:
         return note.start - last.start > 1e-6
     shorter = min(last.release - last.start, note.release - note.start)
-    return note.start - last.start > TOGETHER and overlap <= min(LEGATO_SECONDS, LEGATO_SHARE * shorter)
+    return overlap <= min(LEGATO_SECONDS, LEGATO_SHARE * shorter)
