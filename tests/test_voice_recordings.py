@@ -17,6 +17,7 @@ from symbolic.corpus.recordings.pieces import PIECE_SECONDS, SAMPLE_RATE, Piece,
 from symbolic.corpus.recordings.store import Note, Recordings, examine, hold_out
 from symbolic.dsp.decimation import decimate
 from symbolic.dsp.pitch_tracking import track_pitch
+from symbolic.dsp.polyphony import foreign
 from symbolic.errors import InputError
 from symbolic.rendering.recordings import Recording
 
@@ -199,6 +200,16 @@ def test_a_melody_named_as_a_note_is_not_that_note(tmp_path: Path):
     assert left_out[0].startswith("G6_phrase.wav")
     assert "other notes sound too" in left_out[0]
     np.testing.assert_allclose(np.percentile(found.array("pitch", found.notes[0]), (25, 75)), (440, 466.2), rtol=0.003)
+
+
+def test_a_pitch_that_repeats_but_is_not_played_is_foreign():
+    """Of a note of 196 Hz its own pitch is at home; the octave below, whose odd partials are missing, and a high multiple are not."""
+    low = note(196.0, 0.6, LOW_RATE).astype(np.float32)
+    for hertz, home in ((196.0, True), (98.0, False), (1568.0, False), (392.0, False)):
+        track = track_pitch(low, LOW_RATE, LOW_HOP, note=hertz)
+        loud = np.zeros(len(track.pitch), bool)
+        loud[20:-20] = True
+        assert foreign(low, track, loud, LOW_RATE) != home, hertz
 
 
 @pytest.mark.parametrize("true_levels", [True, False])

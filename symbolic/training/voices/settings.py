@@ -10,20 +10,20 @@ from symbolic.models.voices.configuration import VoiceConfig
 class VoiceSettings:
     """Times are in frames of 4 ms."""
 
-    steps: int = 6000
+    steps: int = 1200
     lanes: int = 12  # phrases heard side by side
     segment_frames: int = 250  # of each lane in a step; gradients reach so far back, the memory further
     learning_rate: float = 0.002
-    warmup_steps: int = 100
+    warmup_steps: int = 50
     decay_share: float = 0.6  # of the steps, over which the learning rate falls to 0
     gradient_clip: float = 3.0
     averaging: float = 0.99  # the voice's weights are means over about 1 / (1 − averaging) steps
     high_weight: float = 0.5  # of what lies above 8 kHz, which Magenta's loss does not hear
     gap_share: float = 0.3  # of the notes are followed by silence
     longest_gap: int = 75
-    evaluate_every: int = 250
-    sound_every: int = 500
-    checkpoint_every: int = 250
+    evaluate_every: int = 200
+    sound_every: int = 400
+    checkpoint_every: int = 200
     random_seed: int = 0
     voice: VoiceConfig = field(default_factory=VoiceConfig)
 
