@@ -62,13 +62,14 @@ def synthesized(score: Score) -> np.ndarray:
     return sound
 
 
-def onset_error(sound: np.ndarray, second: float) -> float:
-    """Milliseconds by which a note begins late."""
+def onset_error(sound: np.ndarray, second: float, pitch: float) -> float:
+    """Milliseconds by which a note begins late; within a period of a low note the level may fall and rise again, which is no onset."""
     start = max(0, round((second - 0.08) * RATE))
     window = np.hanning(192) / np.hanning(192).sum()
     level = np.sqrt(np.convolve(sound[start : round((second + 0.3) * RATE)].astype(np.float64) ** 2, window, "same"))
-    quiet = np.flatnonzero(level[: int(level.argmax())] < 0.1 * level.max())
-    return 1000 * ((start + (quiet[-1] + 1 if len(quiet) else 0)) / RATE - second)
+    loud = np.flatnonzero(level[: int(level.argmax()) + 1] >= 0.1 * level.max())
+    silences = np.flatnonzero(np.diff(loud, prepend=-1) > 1.2 * RATE / (440 * 2 ** ((pitch - 69) / 12)))
+    return 1000 * ((start + (loud[silences[-1]] if len(silences) else 0)) / RATE - second)
 
 
 def cents_off(sound: np.ndarray, pitch: float) -> float:
@@ -95,7 +96,7 @@ def tell_notes() -> None:
                 starts = [200 + 1103 * k for k in range(len(pitches))]
                 notes = [(start, 500, pitch, velocity) for start, pitch in zip(starts, pitches, strict=True)]
                 sound = played(scale(PROGRAM_OF[voice], notes))
-                errors += [abs(onset_error(sound, start / 1000)) for start in starts]
+                errors += [abs(onset_error(sound, start / 1000, pitch)) for start, pitch in zip(starts, pitches, strict=True)]
                 levels.append(10 * math.log10(float((sound.astype(np.float64) ** 2).sum())) - 40 * math.log10(velocity))
             for pitch in pitches[::3]:
                 sound = played(scale(PROGRAM_OF[voice], [(0, 3000, pitch, 90)]))
