@@ -17,7 +17,7 @@ class Faults:
     def __init__(self) -> None:
         self._held: list[Frames] = []
         self._frames = self._seconds = 0
-        self._found: list[tuple[int, int, str]] = []  # from second to second, and why
+        self._found: list[tuple[int, int, str, float]] = []  # from second to second, why, and the decibels of the loudest frame
         self._loudest = SILENT
 
     def add(self, heard: Frames) -> None:
@@ -35,14 +35,10 @@ class Faults:
 
     def lines(self) -> list[str]:
         """A line for each stretch, the first few of them."""
-        lines = [f"{_clock(first)} to {_clock(last)}: {why}" for first, last, why in self._found[:MOST]]
-        left = len(self._found) - MOST
+        counting = [one for one in self._found if one[-1] > self._loudest - LOUD]
+        lines = [f"{_clock(first)} to {_clock(last)}: {why}" for first, last, why, _ in counting[:MOST]]
+        left = len(counting) - MOST
         return lines + ([f"and {left} more such places"] if left > 0 else [])
-
-    @property
-    def seconds(self) -> int:
-        """How many seconds are doubtful."""
-        return sum(last - first for first, last, _ in self._found)
 
     def _look(self, second: Frames) -> None:
         self._loudest = max(self._loudest, float(second.loudness.max()))
@@ -53,10 +49,11 @@ class Faults:
             why = "no pitch: noise, or many notes at once; left silent"
         elif sung.sum() >= FEWEST and fault(second.sound.astype(np.float32), track, sung, RATE, named=False):
             why = "several notes at once; one voice plays what it makes out"
-        if why and self._found and self._found[-1][1:] == (self._seconds, why):
-            self._found[-1] = (self._found[-1][0], self._seconds + 1, why)
+        loudest = float(second.loudness.max())
+        if why and self._found and self._found[-1][1:3] == (self._seconds, why):
+            self._found[-1] = (self._found[-1][0], self._seconds + 1, why, max(self._found[-1][3], loudest))
         elif why:
-            self._found.append((self._seconds, self._seconds + 1, why))
+            self._found.append((self._seconds, self._seconds + 1, why, loudest))
         self._seconds += 1
 
 

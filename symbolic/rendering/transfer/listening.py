@@ -3,9 +3,9 @@
 Sound is (C, S) at any rate, in blocks of any sizes, which change no bit of the result. A frame is 4 ms; what describes it describes its
 middle. Loudness is A-weighted, in decibels, in the units of `symbolic.dsp.a_weighting`, −80 for silence.
 
-A frame is sure when it repeats from period to period and is no silence; five sure frames in a row are a tone. Over a tone and 40 ms
-behind it the gate is open, elsewhere it is shut: noise, breath and consonants do not sing. Where a frame is not sure, the pitch is that
-of the tone before it.
+A frame is sure when it repeats from period to period and is no silence. Five frames in a row that repeat clearly begin a tone, which
+lasts as long as frames are sure. Over a tone and 40 ms behind it the gate is open, elsewhere it is shut: noise, breath and consonants do
+not sing. Beside a tone, the pitch is that of the one before.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ FRAME_RATE = 250
 HOP = RATE // FRAME_RATE
 HIGHEST = 4200.0  # hertz
 SILENT = -60.0  # decibels: a sine of 1 kHz at 80 dB below full scale
-RUN = 5  # sure frames in a row that are a tone
+CLEAR = 0.75  # periodicity with which a tone begins; rooms and clicks reach 0.6
+RUN = 5  # such frames in a row
 HANG = 10  # frames for which a tone is believed to sound on
 RAMP = 4  # frames over which the gate moves
 CANCELLED = 0.1  # of the louder channel's power: where the mean of the channels has less, that channel is heard alone
@@ -121,6 +122,7 @@ class _Gate:
     def __init__(self) -> None:
         self._frames = np.stack([np.full(self.BEHIND, 440.0), np.full(self.BEHIND, -RANGE_DB), np.zeros(self.BEHIND)])
         self._last = 440.0  # the pitch of the tone before
+        self._flowing = False  # whether there was a tone before the first frame that is held
 
     def add(self, pitch: np.ndarray, loudness: np.ndarray, periodicity: np.ndarray, last: bool) -> np.ndarray:
         """Pitch, loudness, gate and periodicity (4, n) of the frames that are ready after the next ones (F,)."""
@@ -133,8 +135,8 @@ class _Gate:
             self._frames = held
             return np.zeros((4, 0))
         self._frames = held[:, count:]
-        sure = (held[2] >= PERIODIC) & (held[1] > SILENT)
-        tone = _widened(_runs(sure), RUN)  # frames of any run of five
+        loud = held[1] > SILENT
+        tone = self._tones(_widened(_runs(loud & (held[2] >= CLEAR)), RUN), loud & (held[2] >= PERIODIC), count)
         opened = _widened(tone, HANG + 1)
         total = np.cumsum(np.concatenate([[0], opened.astype(np.int64)]))
         ready = slice(self.BEHIND, self.BEHIND + count)
@@ -145,6 +147,15 @@ class _Gate:
         steady = np.median(around, axis=0)
         own = np.where(np.abs(octaves[places] - steady) > 1 / 24, steady, octaves[places])
         return np.stack([self._followed(own, tone[places]), held[1, ready], gate, held[2, ready]])
+
+    def _tones(self, clear: np.ndarray, sure: np.ndarray, count: int) -> np.ndarray:
+        """Which frames are clear, or sure since clear ones; the first `count` are not held any more."""
+        places = np.arange(1, len(sure) + 1)
+        last_clear = np.maximum.accumulate(np.where(clear, places, 1 if self._flowing else 0))
+        last_unsure = np.maximum.accumulate(np.where(sure | clear, 0, places))
+        tone = clear | (sure & (last_clear > last_unsure))
+        self._flowing = bool(tone[count - 1])
+        return np.asarray(tone)
 
     def _followed(self, octaves: np.ndarray, tone: np.ndarray) -> np.ndarray:
         """Hertz (n,): where there is no tone, that of the last one."""

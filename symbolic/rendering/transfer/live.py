@@ -67,6 +67,7 @@ class TransferStream:
         self._ready = np.zeros(self._lag, np.float32)
         self._frames = np.zeros((3, 0))  # fewer than a group
         self._taken = self._given = 0
+        self.heard: Callable[[Frames], object] | None = None  # told of what was heard
         self.frames: Callable[[np.ndarray], object] | None = None  # told of (5, F): pitch, loudness, gate; pitch and loudness played
 
     @property
@@ -119,6 +120,8 @@ class TransferStream:
         """The sound of the next frames, a group at a time, or with None of those that are left."""
         group, pieces = self._listener.together, [np.zeros(0, np.float32)]
         if heard is not None:
+            if self.heard is not None:
+                self.heard(heard)
             self._frames = np.concatenate([self._frames, np.stack([heard.pitch, heard.loudness, heard.gate])], axis=1)
         while (size := self._frames.shape[1]) >= group or (heard is None and size):
             (pitch, loudness, gate), self._frames = self._frames[:, :group], self._frames[:, group:]

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from symbolic.dsp.spectrogram import Spectrogram
+from symbolic.dsp.units import hz_to_midi
 
+NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 SPAN_DB = 90.0
 TOP_HERTZ = 12000.0
 BEFORE, AFTER = "#868e96", "#c92a2a"
@@ -22,12 +24,15 @@ def draw_transfer(curves: np.ndarray, seconds: float, before: Spectrogram, after
     axes = figure.subplots(4, 1, sharex=True, height_ratios=(2, 1.4, 2, 2))
     sings = gate > 0
     for hertz, colour, name in ((pitch, BEFORE, source), (played, AFTER, voice)):
-        axes[0].plot(time, np.where(sings, hertz, np.nan), color=colour, label=name, linewidth=1.4)
+        axes[0].plot(time, np.where(sings, hz_to_midi(hertz), np.nan), color=colour, label=name, linewidth=1.4)
     for decibels, colour in ((loudness, BEFORE), (told, AFTER)):
         axes[1].plot(time, decibels, color=colour, linewidth=1.0)
-    axes[0].set(ylabel="pitch in Hz", yscale="log", title=f"{source}, played by {voice}")
-    axes[0].yaxis.set_major_formatter("{x:.0f}")
-    axes[0].yaxis.set_minor_formatter("{x:.0f}")
+    axes[0].set(ylabel="pitch", title=f"{source}, played by {voice}")
+    low, high = axes[0].get_ylim()
+    step = 12 if high - low > 24 else 4 if high - low > 8 else 1  # of C, E and G sharp, or of semitones
+    notes = range(-(-int(np.floor(low)) // step) * step, int(np.ceil(high)) + 1, step)
+    axes[0].set_yticks(list(notes), [f"{NAMES[note % 12]}{note // 12 - 1}" for note in notes])
+    axes[0].set_ylim(low, high)
     axes[0].legend(loc="upper right", frameon=False)
     axes[1].set(ylabel="loudness in dB (A)", ylim=(-85, None))
     for axis, sound, name in ((axes[2], before, source), (axes[3], after, voice)):

@@ -185,6 +185,7 @@ class _Work:
         self._faults, self._hearsay = Faults(), Hearsay()
         if block is not None:
             self._stream = TransferStream(sample_rate, voice, channels=channels, octave=octave, lowest=lowest, random_seed=random_seed)
+            self._stream.heard = self._faults.add
             self._stream.frames = lambda frames: self.curves.add(frames.T)
             self.latency, self.rate = self._stream.latency, self._stream.output_rate
         else:
@@ -225,7 +226,7 @@ class _Work:
         if self._stream is None:
             self._play_all(length)
         self._length = min(length, self._sound.rows - self._early)
-        remarks = [f"{line}" for line in self._faults.lines()]
+        remarks = self._faults.lines()
         if self.folded:
             share = self.folded / self.sang
             remarks.append(f"{max(share, 0.001):.1%} of what sounds lies outside the voice's compass and was folded by octaves")
