@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from symusic import ControlChange, Note, PitchBend, Score, Track
 
+from symbolic.corpus.recordings.phrases import frame_loudness
 from symbolic.dsp.harmonics import harmonic_bank
 from symbolic.dsp.noise_bands import DEVIATION, noise_bands
 from symbolic.dsp.resampling import resample
 from symbolic.models.voices.bundled import bundled_voices, load_voice
+from symbolic.models.voices.voice import play
 from symbolic.rendering import render, render_file
 from symbolic.rendering.ahead import ahead
 from symbolic.rendering.instruments import PROGRAMS
@@ -26,6 +28,7 @@ from symbolic.rendering.phrase_controls import PhraseCurves
 from symbolic.rendering.phrase_player import RATE, PhrasePlayer, batches, play_together
 from symbolic.rendering.programs import SYNTHESIZER, learned_programs, program_table
 from symbolic.rendering.sources import LearnedSource
+from symbolic.rendering.voice_response import response_of
 
 TICKS = 500  # to a quarter of half a second: a tick is a millisecond
 VOICES = {
@@ -252,7 +255,8 @@ def test_the_fast_path_equals_the_reference() -> None:
     loudness = np.minimum(found.loudness, max(config.loudness_quantiles))
     seed = np.random.SeedSequence((part.index, 0, player.start))
     noise = (2 * np.random.default_rng(int(seed.generate_state(1)[0])).random(player.frames * player.hop, np.float32) - 1) * DEVIATION
-    pitch, gain = torch.from_numpy(found.pitch)[None], torch.from_numpy(found.gain.astype(np.float32))[None, :, None]
+    factor = found.gain * response_of("violin").gain(found.told, loudness)
+    pitch, gain = torch.from_numpy(found.pitch)[None], torch.from_numpy(factor.astype(np.float32))[None, :, None]
     with torch.inference_mode():
         controls, _ = decoder(torch.from_numpy(found.told.astype(np.float32))[None], torch.from_numpy(loudness.astype(np.float32))[None])
         tones = harmonic_bank(pitch, controls.amplitudes * gain, player.hop, RATE, native=False)
@@ -260,6 +264,18 @@ def test_the_fast_path_equals_the_reference() -> None:
     heard = sound[player.start : player.start + len(expected)]
     assert len(heard) == len(expected)
     assert 20 * math.log10(np.abs(heard - expected).max() / np.abs(expected).max()) < -60
+
+
+@pytest.mark.parametrize("voice", HERE)
+def test_a_voice_is_as_loud_as_it_is_told(voice: str) -> None:
+    """Steady tones at three levels have the A-weighted loudness that was asked for, within 2.5 dB, with the gain of the response."""
+    decoder, _ = load_voice(voice)
+    pitch = hertz(MIDDLE.get(voice, 72) + 2)
+    for level in (-18.0, -12.0, -6.0):
+        told = np.full(150, pitch, np.float32), np.full(150, level, np.float32)
+        sound = play(decoder, *told) * response_of(voice).gain(*told)[0]
+        low = torch.from_numpy(resample(sound.astype(np.float64), RATE, 16000).astype(np.float32))[None]
+        assert float(frame_loudness(low)[0, 60:140].mean()) == pytest.approx(level, abs=2.5)
 
 
 def mix(score: Score, rate: int = RATE, block: int | None = None, workers: int | None = None, stems: bool = False) -> np.ndarray:

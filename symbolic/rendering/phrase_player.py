@@ -16,6 +16,7 @@ from symbolic.dsp.noise_bands import NoiseVoice
 from symbolic.rendering.performance import Part
 from symbolic.rendering.phrase_controls import PhraseCurves
 from symbolic.rendering.phrases import Phrase
+from symbolic.rendering.voice_response import response_of
 
 if TYPE_CHECKING:
     from symbolic.models.voices.native import NativeDecoder
@@ -38,7 +39,7 @@ class PhrasePlayer:
         self.frame = self.given = 0
         self.state = np.zeros(config.memory, np.float32)
         self._loudest = max(config.loudness_quantiles, default=0.0)
-        self._curves = PhraseCurves(phrase, part)
+        self._curves, self._response = PhraseCurves(phrase, part), response_of(voice)
         self._tones = HarmonicVoice(config.partials, self.hop, RATE)
         seed = np.random.SeedSequence((part.index, phrase.player, self.start))
         self._noise = NoiseVoice(config.noise_bands, self.hop, int(seed.generate_state(1)[0]))
@@ -63,7 +64,8 @@ class PhrasePlayer:
         """Pitch, pitch to be told, loudness and gain (F,) of the next `FRAMES` frames, or of those that are left."""
         frames = np.arange(self.frame, min(self.frame + FRAMES, self.frames))
         found = self._curves.at((self.start + (frames + 0.5) * self.hop) / RATE)
-        return found.pitch, found.told, np.minimum(found.loudness, self._loudest), found.gain
+        loudness = np.minimum(found.loudness, self._loudest)
+        return found.pitch, found.told, loudness, found.gain * self._response.gain(found.told, loudness)
 
     def sound(self, pitch: np.ndarray, amplitudes: np.ndarray, gains: np.ndarray) -> np.ndarray:
         """What is ready after these frames."""
