@@ -16,9 +16,9 @@ from symbolic.dsp.a_weighting import SAMPLE_RATE, a_weighting
 if TYPE_CHECKING:
     from symbolic.models.voices.native import NativeDecoder
 
-SEMITONES, DECIBELS = 4.0, 6.0  # between the tones that are asked for
+SEMITONES, DECIBELS = 1.0, 6.0  # between the tones that are asked for
 SOFTEST, LOUDEST = -42.0, 6.0
-FRAMES = 40  # of each tone, the last of which is heard
+FRAMES = 20  # of each tone, the last of which is heard
 MOST = 6.0  # decibels that are put right
 SINE_DB = 19.8  # the loudness of a sine of amplitude 1 at 1 kHz
 
