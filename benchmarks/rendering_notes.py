@@ -26,7 +26,7 @@ PROGRAM_OF = {
     "french-horn": 60, "oboe": 68, "bassoon": 70, "clarinet": 71, "flute": 73,
 }  # fmt: skip
 LONGEST = 12.0  # seconds
-MOST_NOTES = 24  # of a voice, that are compared with recordings
+MOST_NOTES = 12  # of a voice, that are compared with recordings
 
 
 def scale(program: int, notes: list[tuple[int, int, int, int]]) -> Score:
