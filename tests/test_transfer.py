@@ -16,6 +16,7 @@ from symbolic.errors import InputError
 from symbolic.models.voices.configuration import VoiceConfig
 from symbolic.rendering.transfer import TransferStream, transfer, transfer_file
 from symbolic.rendering.transfer.listening import FRAME_RATE, Listener
+from symbolic.rendering.transfer.live import _rounded
 from symbolic.rendering.transfer.matching import EDGE, INSIDE, LEEWAY, Folding, Hearsay, loudness_map, octaves_to_compass
 
 RATE = 48000
@@ -116,7 +117,7 @@ def test_two_channels_are_one_and_opposite_ones_do_not_cancel():
     mono = melody([440.0, 523.25])
     alone = transfer(mono, RATE)
     np.testing.assert_allclose(transfer(np.stack([mono, mono]), RATE), alone, atol=2e-3)
-    turned = transfer(np.stack([mono, -0.9 * mono]), RATE)
+    turned = transfer(np.stack([mono, -mono]), RATE)
     assert abs(level_db(turned) - level_db(alone)) < 1
     assert np.abs(np.median(cents_off(turned[round(0.3 * RATE) : round(0.6 * RATE)], np.full(RATE, 440.0)))) < 5
 
@@ -409,3 +410,18 @@ def test_what_is_heard_does_not_depend_on_blocks():
     assert len(parts[0]["sound"]) == 64 * len(parts[0]["pitch"])
     assert (parts[0]["gate"][40:60] == 1).all()
     assert (parts[0]["gate"][-15:] == 0).all()
+
+
+def test_live_peaks_are_rounded_off():
+    """Nothing a stream gives reaches full scale, also at the loudest; below 0.7 it is untouched, and above it still rises."""
+    given = np.linspace(-4, 4, 8001).astype(np.float32)
+    rounded = _rounded(given)
+    soft = np.abs(given) <= 0.7
+    np.testing.assert_array_equal(rounded[soft], given[soft])
+    assert np.abs(rounded).max() < 1
+    assert (np.diff(rounded) > 0).all()
+    stream = TransferStream(RATE, "violin")
+    loud = np.concatenate(
+        [stream.process(melody([440.0], 1.0, levels=[0.004])), stream.process(melody([220.0, 880.0], 1.0, levels=[1.0] * 2))]
+    )
+    assert 0.05 < np.abs(loud).max() < 1

@@ -24,6 +24,8 @@ USUAL_LOUDNESS, USUAL_SPREAD, USUAL_FRAMES = -2.0, 6.0, 250.0  # decibels of a r
 SETTLING = 600.0  # groups of frames, about five seconds
 LEVEL = -23.0  # LUFS, about, of the voice's louder quarter
 MAGENTA_AT_0_LUFS = 22.8  # decibels of A-weighted loudness
+LOUDEST = 3.0  # decibels of A-weighted loudness, at most, of what only one frame in twenty exceeds
+ROUNDED = 0.7  # amplitude above which peaks are rounded off, so that none reaches 1
 DEEPEST, HIGHEST_LOWEST = 25.0, 400.0  # hertz
 
 
@@ -58,8 +60,8 @@ class TransferStream:
         self._loudness = loudness_map(self._hearsay, config)
         self._wanted, self._octave, self._sang = octave, octave or 0, False
         quantiles = config.loudness_quantiles or (-5.0,)
-        loud = quantiles[3 * len(quantiles) // 4] - MAGENTA_AT_0_LUFS
-        self._gain = np.float32(db_to_gain(LEVEL - loud))
+        loud, loudest = np.quantile(quantiles, (0.75, 0.95))
+        self._gain = np.float32(db_to_gain(min(LEVEL + MAGENTA_AT_0_LUFS - loud, LOUDEST - loudest)))
         # A group of frames is known when the sound after its last one is; it sounds up to the frame before that, and then the next is due.
         group = config.stride / FRAME_RATE
         lag = max(config.hop, config.noise_bands - 1) / config.sample_rate
@@ -106,7 +108,7 @@ class TransferStream:
         self._ready = np.concatenate([self._ready, last])
         whole = round(self._taken * self.output_rate / self.sample_rate) + self._lag - self._given
         self._ready = np.pad(self._ready, (0, max(0, whole - len(self._ready))))
-        return np.clip(self._ready[:whole], -1.0, 1.0)
+        return _rounded(self._ready[:whole])
 
     def _next(self, sound: np.ndarray) -> np.ndarray:
         self._ready = np.concatenate([self._ready, sound])
@@ -114,7 +116,7 @@ class TransferStream:
         given, self._ready = self._ready[: until - self._given], self._ready[until - self._given :]
         assert len(given) == until - self._given
         self._given = until
-        return np.clip(given, -1.0, 1.0)
+        return _rounded(given)
 
     def _sung(self, heard: Frames | None) -> np.ndarray:
         """The sound of the next frames, a group at a time, or with None of those that are left."""
@@ -139,6 +141,13 @@ class TransferStream:
                 self.frames(np.stack([pitch, loudness, gate, played, told]))
             pieces.append(self._singer.process(played, told) * self._gain)
         return np.concatenate(pieces)
+
+
+def _rounded(sound: np.ndarray) -> np.ndarray:
+    """Sound (N,) whose peaks stay below 1; what is below `ROUNDED` is untouched."""
+    beyond = np.maximum(np.abs(sound) - np.float32(ROUNDED), np.float32(0.0))
+    room = np.float32(1.0 - ROUNDED)
+    return np.asarray(np.sign(sound) * (np.minimum(np.abs(sound), np.float32(ROUNDED)) + beyond / (1 + beyond / room)))
 
 
 def check_options(sample_rate: int, octave: int | None, lowest: float) -> None:
