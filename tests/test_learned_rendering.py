@@ -361,7 +361,9 @@ def test_notes_outside_the_compass_are_played_in_tune_and_told_once() -> None:
     assert "3 of 3 notes lie outside the compass of violin" in told[0]
     assert told[0].startswith("track 1: ")
     sound = dry(score)[round(0.1 * RATE) : round(0.5 * RATE)]
-    assert abs(1200 * math.log2(pitch_near(sound, hertz(108)) / hertz(108))) < 20
+    power = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
+    loudest = float(np.fft.rfftfreq(len(sound), 1 / RATE)[power.argmax()])
+    assert abs(1200 * math.log2(loudest / hertz(108))) < 20
     told.clear()
     render(solo([Note(0, 500, 72, 90)]), 48000, tell=told.append)
     assert told == []
