@@ -13,6 +13,7 @@ import numpy as np
 
 from symbolic.generation.contradictions import rank
 from symbolic.generation.repetition import BarHistory
+from symbolic.generation.restriking import Restrikes
 from symbolic.generation.rules import Rules
 from symbolic.tokenizers.automaton import (
     BAR,
@@ -73,6 +74,8 @@ class StreamMask:
         self._beat_notes: tuple[int, int, int] = (0, 0, 0)
         self._history = BarHistory(rules.max_repeat) if history or rules.max_repeat is not None else None
         self._no_leaning = np.zeros(len(vocabulary))
+        self._restrikes = Restrikes()
+        self._pitch_ids = dict(zip(vocabulary.values[pitches := vocabulary.of_type(PITCH)].tolist(), pitches.tolist(), strict=True))
 
     @property
     def repeated(self) -> int:
@@ -107,9 +110,13 @@ class StreamMask:
         """What is added to the logits here, float64 (V,)."""
         if self.state.last is not PROGRAM:
             return self._no_leaning
-        leaning = self.rules.leanings.get(rank(self.state.program), self._no_leaning)
+        row = rank(self.state.program)
+        leaning = self.rules.leanings.get(row, self._no_leaning)
         if self.rules.closing is not None and self.state.bars >= self.rules.ending.bars:
             return leaning + self.rules.closing
+        if self.rules.likeness and row in self.rules.pitched and (again := self._restrikes.leaning(row, self.state.time)):
+            leaning = leaning.copy()
+            leaning[[self._pitch_ids[pitch] for pitch in again]] += self.rules.likeness * np.array(list(again.values()))
         return leaning
 
     def follow(self, id_: int) -> None:
@@ -120,6 +127,8 @@ class StreamMask:
             row, end = rank(state.program), state.time + state.duration * state.step
             if state.bars > self.rules.seed_bars:
                 self._last_heard[row] = state.bars
+            if row in self.rules.pitched:
+                self._restrikes.add(row, state.time, state.pitch, counted=state.bars <= self.rules.seed_bars)
             self._latest = max(self._latest, end)
             if row in self._sounding:
                 ends = self._sounding[row]

@@ -62,6 +62,9 @@ class Rules:
     max_rest: int = 1
     leanings: dict[int, np.ndarray] = field(default_factory=dict)
     """By row, what is added to the logits of its pitches, float64 (V,)."""
+    likeness: float = 0.0
+    """How strongly the pitched rows lean to striking pitches again as seldom as in the seed."""
+    pitched: Collection[int] = ()
     closing: np.ndarray | None = None
     """What is added in the last bar, float64 (V,)."""
 
@@ -91,6 +94,8 @@ def make_rules(prompt: Prompt, ending: Ending, vocabulary: Vocabulary, constrain
         players=sorted({rank(program) for program in players(prompt.seed, prompt.end)} & set(rows)),
         max_rest=likeness.max_rest,
         leanings=_leanings(prompt, programs, vocabulary, constraints, likeness),
+        likeness=likeness.likeness,
+        pitched=frozenset(rows) & frozenset(PITCHED),
         closing=_towards(ending.tonic, prompt.shift, vocabulary) if ending.tonic else None,
     )
 
