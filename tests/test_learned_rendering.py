@@ -221,8 +221,8 @@ def test_notes_join_by_what_stands_before_them() -> None:
 
 def test_the_end_of_a_phrase_dies_away_more_slowly() -> None:
     """The same note is louder 0.1 s after its end as the last of a phrase than before a breath inside it, and fades less before another."""
-    inside = loudness_at(solo([Note(0, 1000, 72, 90), Note(1300, 500, 72, 90)]), [1.05])
-    last = loudness_at(solo([Note(0, 1000, 72, 90)]), [1.05])
+    inside = loudness_at(solo([Note(0, 1000, 72, 90), Note(1300, 500, 72, 90)]), [1.1])
+    last = loudness_at(solo([Note(0, 1000, 72, 90)]), [1.1])
     assert last[0] > inside[0] + 0.5
 
 
