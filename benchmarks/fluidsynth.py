@@ -60,7 +60,10 @@ def renderers(bank: str) -> dict[str, Renderer]:
         subprocess.run(command, check=True, capture_output=True)
 
     def ours(voices: str) -> Renderer:
-        return lambda score, path: (render_file(score, path, voices=voices, force=True), None)[1]
+        def by_us(score: Score, path: Path) -> None:
+            render_file(score, path, voices=voices, force=True)
+
+        return by_us
 
     return {"learned": ours("learned"), "synthesized": ours("synthesized"), "FluidSynth": by_fluidsynth}
 

@@ -197,6 +197,17 @@ class Code:
         """a · b + c of vectors, rounded once."""
         return Number(self, self.builder.call(self.outside(f"llvm.fma.v{LANES}f32", VECTOR, [VECTOR] * 3), [a.value, b.value, c.value]))
 
+    def exponential(self, x: Number) -> Number:
+        """exp of a vector within −87 … 87: 2^n times a polynomial (Cephes), to 1e-7."""
+        build, whole = self.builder, ir.VectorType(ir.IntType(32), LANES)
+        m = Number(self, build.call(self.outside(f"llvm.rint.v{LANES}f32", VECTOR, [VECTOR]), [(x * 1.44269504).value]))
+        f = self.fused(m, self.number(2.12194440e-4, VECTOR), self.fused(m, self.number(-0.693359375, VECTOR), x))
+        p = self.number(1.9875691500e-4, VECTOR)
+        for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
+            p = self.fused(p, f, self.number(coefficient, VECTOR))
+        power = build.shl(build.add(build.fptosi(m.value, whole), ir.Constant(whole, [127] * LANES)), ir.Constant(whole, [23] * LANES))
+        return p * Number(self, build.bitcast(power, VECTOR))
+
 
 def machine_code(module: ir.Module, name: str, processor: str = "") -> Callable[[int], None]:
     """The module's function `name`, which takes one address, made for this processor; it keeps its own code alive.

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symbolic.dsp.harmonics_native import HarmonicVoice
-from symbolic.dsp.noise_bands import NoiseVoice
+from symbolic.dsp.harmonics_and_noise import HarmonicsAndNoise
 from symbolic.rendering.performance import Part
 from symbolic.rendering.phrase_controls import PhraseCurves
 from symbolic.rendering.phrases import Phrase
@@ -40,10 +39,8 @@ class PhrasePlayer:
         self.state = np.zeros(config.memory, np.float32)
         self._loudest = max(config.loudness_quantiles, default=0.0)
         self._curves, self._response = PhraseCurves(phrase, part), response_of(voice)
-        self._tones = HarmonicVoice(config.partials, self.hop, RATE)
         seed = np.random.SeedSequence((part.index, phrase.player, self.start))
-        self._noise = NoiseVoice(config.noise_bands, self.hop, int(seed.generate_state(1)[0]))
-        self._waiting = [np.zeros(0, np.float32), np.zeros(0, np.float32)]
+        self._sound = HarmonicsAndNoise(config.partials, config.noise_bands, self.hop, RATE, int(seed.generate_state(1)[0]))
 
     @property
     def position(self) -> int:
@@ -70,14 +67,10 @@ class PhrasePlayer:
     def sound(self, pitch: np.ndarray, amplitudes: np.ndarray, gains: np.ndarray) -> np.ndarray:
         """What is ready after these frames."""
         self.frame += len(pitch)
-        parts = [self._tones.process(pitch, amplitudes), self._noise.process(gains)]
+        sound = self._sound.process(pitch, amplitudes, gains)
         if self.done:
-            parts = [np.concatenate(both) for both in zip(parts, (self._tones.flush(), self._noise.flush()), strict=True)]
-        self._waiting = [np.concatenate([old, new]) for old, new in zip(self._waiting, parts, strict=True)]
-        ready = min(map(len, self._waiting))
-        sound = self._waiting[0][:ready] + self._waiting[1][:ready]
-        self._waiting = [one[ready:] for one in self._waiting]
-        self.given += ready
+            sound = np.concatenate([sound, self._sound.flush()])
+        self.given += len(sound)
         return sound
 
 

@@ -6,11 +6,9 @@ memory is bounded whatever the length, and what is written is known to meet the 
 
 import contextlib
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from symusic.core import ScoreTick
@@ -24,6 +22,7 @@ from symbolic.rendering.mastering import Master, Measure, Meter, find_master, ma
 from symbolic.rendering.mixing import Block, mix_blocks, song_seconds
 from symbolic.rendering.output import AudioFile, check_format
 from symbolic.rendering.performance import Part, perform
+from symbolic.rendering.spill import Spill
 
 VOICES = ("learned", "synthesized")
 LOWEST_RATE, HIGHEST_RATE = 8000, 192_000
@@ -100,17 +99,17 @@ def render_file(
     with contextlib.ExitStack() as outputs:
         target = outputs.enter_context(new_file(path, force))
         stem_folder = outputs.enter_context(new_folder(folder, force)) if folder is not None else None
-        spills = [outputs.enter_context(_Spill(path.parent)) for _ in range(1 + (len(parts) if folder is not None else 0))]
+        spills = [outputs.enter_context(Spill(2, path.parent)) for _ in range(1 + (len(parts) if folder is not None else 0))]
         meter = Meter(sample_rate)
         for block in _followed(parts, learned, sample_rate, folder is not None, progress):
             meter.add(block.mix)
             for spill, sound in zip(spills, (block.mix, *block.stems), strict=True):
-                spill.write(sound)
-        master = find_master(lambda: spills[0].blocks(sample_rate), meter.result(), sample_rate)
+                spill.add(sound.T)
+        master = find_master(lambda: _blocks(spills[0], sample_rate), meter.result(), sample_rate)
         names = [] if stem_folder is None else [stem_folder / f"{name}{path.suffix}" for name in stem_names(parts)]
         measure = _write([target, *names], path.suffix, spills, master, sample_rate, bit_depth)
     notes = sum(len(part.notes) for part in parts)
-    return RenderReport(spills[0].samples / sample_rate, measure.lufs, measure.peak, notes, len(parts), len(learned), _remarks(learned))
+    return RenderReport(spills[0].rows / sample_rate, measure.lufs, measure.peak, notes, len(parts), len(learned), _remarks(learned))
 
 
 def stem_names(parts: Sequence[Part]) -> list[str]:
@@ -119,30 +118,9 @@ def stem_names(parts: Sequence[Part]) -> list[str]:
     return [f"{part.index:02d}-{re.sub('[^a-z0-9]+', '-', name.lower())}" for part, name in zip(parts, names, strict=True)]
 
 
-class _Spill:
-    """Stereo sound on disk for a second reading: raw float32 frames in a nameless file, so that nothing stays if the run is killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.samples = 0
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by __exit__
-
-    def __enter__(self) -> "_Spill":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, block: np.ndarray) -> None:
-        self.samples += block.shape[1]
-        self._file.write(np.ascontiguousarray(block.T, "<f4").data)
-
-    def blocks(self, sample_rate: int) -> Iterator[np.ndarray]:
-        frame, size, place = 8, round(SPILL_SECONDS * sample_rate), 0
-        while place < self.samples:
-            self._file.seek(place * frame)
-            data = np.frombuffer(self._file.read(size * frame), "<f4").reshape(-1, 2)
-            place += len(data)
-            yield np.ascontiguousarray(data.T)
+def _blocks(spill: Spill, sample_rate: int) -> Iterator[np.ndarray]:
+    """The sound (2, S) in a spill of stereo frames."""
+    return (np.ascontiguousarray(frames.T) for frames in spill.blocks(round(SPILL_SECONDS * sample_rate)))
 
 
 def _checked(score: ScoreTick, sample_rate: int, voices: str) -> list[Part]:
@@ -168,16 +146,15 @@ def _followed(
         yield block
 
 
-def _write(paths: Sequence[Path], suffix: str, spills: Sequence[_Spill], master: Master, sample_rate: int, bit_depth: int) -> Measure:
+def _write(paths: Sequence[Path], suffix: str, spills: Sequence[Spill], master: Master, sample_rate: int, bit_depth: int) -> Measure:
     """Apply the master to the mix and its gain to the stems; the measure is of what stands in the mix's file."""
     meter = Meter(sample_rate)
     with contextlib.ExitStack() as opened:
         files = [
-            opened.enter_context(AudioFile(path, suffix, sample_rate, bit_depth, spills[0].samples, seed))
-            for seed, path in enumerate(paths)
+            opened.enter_context(AudioFile(path, suffix, sample_rate, bit_depth, spills[0].rows, seed)) for seed, path in enumerate(paths)
         ]
-        stems = [_Reader(spill.blocks(sample_rate)) for spill in spills[1:]]
-        for gains, sound in ahead(mastered(spills[0].blocks(sample_rate), master, sample_rate)):
+        stems = [_Reader(_blocks(spill, sample_rate)) for spill in spills[1:]]
+        for gains, sound in ahead(mastered(_blocks(spills[0], sample_rate), master, sample_rate)):
             meter.add(files[0].write(sound))
             for file, stem in zip(files[1:], stems, strict=True):
                 file.write(stem.next(len(gains)) * gains)

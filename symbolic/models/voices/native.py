@@ -300,17 +300,4 @@ def _write_remember(module: ir.Module, rows: int) -> None:
 
 
 def _sigmoid(code: Code, x: Number) -> Number:
-    return 1.0 / (_exponential(code, x.highest(-40.0).lowest(40.0) * -1.0) + 1.0)
-
-
-def _exponential(code: Code, x: Number) -> Number:
-    """exp of a vector within −87 … 87: 2^n times a polynomial (Cephes), to 1e-7."""
-    build, whole = code.builder, ir.VectorType(ir.IntType(32), LANES)
-    rounded = build.call(code.outside(f"llvm.rint.v{LANES}f32", VECTOR, [VECTOR]), [(x * 1.44269504).value])
-    m = Number(code, rounded)
-    f = code.fused(m, code.number(2.12194440e-4, VECTOR), code.fused(m, code.number(-0.693359375, VECTOR), x))
-    p = code.number(1.9875691500e-4, VECTOR)
-    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
-        p = code.fused(p, f, code.number(coefficient, VECTOR))
-    power = build.shl(build.add(build.fptosi(rounded, whole), ir.Constant(whole, [127] * LANES)), ir.Constant(whole, [23] * LANES))
-    return p * Number(code, build.bitcast(power, VECTOR))
+    return 1.0 / (code.exponential(x.highest(-40.0).lowest(40.0) * -1.0) + 1.0)

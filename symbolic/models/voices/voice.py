@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from symbolic.dsp.harmonics import harmonic_bank
-from symbolic.dsp.harmonics_native import HarmonicVoice
-from symbolic.dsp.noise_bands import NoiseVoice, noise_bands
+from symbolic.dsp.harmonics_and_noise import HarmonicsAndNoise
+from symbolic.dsp.noise_bands import noise_bands
 from symbolic.errors import InputError
 from symbolic.models.voices.configuration import VoiceConfig, read_config, write_config
 from symbolic.models.voices.decoder import Controls, VoiceDecoder
@@ -67,10 +67,8 @@ class VoicePlayer:
 
     def __init__(self, decoder: VoiceDecoder, random_seed: int = 0) -> None:
         self.decoder, config = decoder.eval(), decoder.config
-        self._tones = HarmonicVoice(config.partials, config.hop, config.sample_rate)
-        self._noise = NoiseVoice(config.noise_bands, config.hop, random_seed)
+        self._sound = HarmonicsAndNoise(config.partials, config.noise_bands, config.hop, config.sample_rate, random_seed)
         self._state: torch.Tensor | None = None
-        self._waiting = [np.zeros(0, np.float32), np.zeros(0, np.float32)]
         self._controls = np.zeros((2, 0), np.float32)  # fewer than a stride
 
     def process(self, pitch: np.ndarray, loudness: np.ndarray) -> np.ndarray:
@@ -89,7 +87,7 @@ class VoicePlayer:
         if kept:
             filled = np.pad(self._controls, ((0, 0), (0, self.decoder.config.stride - kept)), mode="edge")
             last = self._sounded(filled, kept)
-        last = np.concatenate([last, self._joined(self._tones.flush(), self._noise.flush())])
+        last = np.concatenate([last, self._sound.flush()])
         self._state, self._controls = None, self._controls[:, :0]
         return last
 
@@ -100,15 +98,7 @@ class VoicePlayer:
             return np.zeros(0, np.float32)
         hertz, decibels = (torch.from_numpy(one)[None] for one in held)
         controls, self._state = self.decoder(hertz, decibels, self._state)
-        tones = self._tones.process(held[0, :frames], controls.amplitudes[0, :frames].numpy())
-        return self._joined(tones, self._noise.process(controls.gains[0, :frames].numpy()))
-
-    def _joined(self, *parts: np.ndarray) -> np.ndarray:
-        self._waiting = [np.concatenate([old, new]) for old, new in zip(self._waiting, parts, strict=True)]
-        ready = min(map(len, self._waiting))
-        sound = self._waiting[0][:ready] + self._waiting[1][:ready]
-        self._waiting = [one[ready:] for one in self._waiting]
-        return sound
+        return self._sound.process(held[0, :frames], controls.amplitudes[0, :frames].numpy(), controls.gains[0, :frames].numpy())
 
 
 def play(decoder: VoiceDecoder, pitch: np.ndarray, loudness: np.ndarray, random_seed: int = 0) -> np.ndarray:

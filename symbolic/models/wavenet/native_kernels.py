@@ -192,23 +192,10 @@ def _added(shape: Shape, sums: _Sums, parts: Sequence[tuple[int, int, Array]], r
             target.set_vector(place, target.vector(place) + sums.get(row, panel, v))
 
 
-def _exponential(code: Code, x: Number) -> Number:
-    """exp of a vector within −87 … 87: 2^n times a polynomial (Cephes), to 1e-7."""
-    build, whole = code.builder, ir.VectorType(ir.IntType(32), LANES)
-    rounded = build.call(code.outside(f"llvm.rint.v{LANES}f32", VECTOR, [VECTOR]), [(x * 1.44269504).value])
-    m = Number(code, rounded)
-    f = code.fused(m, code.number(2.12194440e-4, VECTOR), code.fused(m, code.number(-0.693359375, VECTOR), x))
-    p = code.number(1.9875691500e-4, VECTOR)
-    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
-        p = code.fused(p, f, code.number(coefficient, VECTOR))
-    power = build.shl(build.add(build.fptosi(rounded, whole), ir.Constant(whole, [127] * LANES)), ir.Constant(whole, [23] * LANES))
-    return p * Number(code, build.bitcast(power, VECTOR))
-
-
 def _gated(code: Code, wave: Number, gate: Number) -> Number:
     """tanh(wave) · sigmoid(gate) with one division."""
-    a = _exponential(code, wave.highest(-10.0).lowest(10.0) * -2.0)
-    b = _exponential(code, gate.highest(-30.0).lowest(30.0) * -1.0)
+    a = code.exponential(wave.highest(-10.0).lowest(10.0) * -2.0)
+    b = code.exponential(gate.highest(-30.0).lowest(30.0) * -1.0)
     return (1.0 - a) / ((a + 1.0) * (b + 1.0))
 
 
@@ -224,7 +211,7 @@ def _write_draw(module: ir.Module, shape: Shape) -> None:
     top, scale = highest.get().largest().spread(), told[0].spread()
     total = Variable(code, code.number(0.0, FLOAT))
     with code.loop(V, step=LANES) as c:
-        weight = _exponential(code, ((logits.vector(c) - top) * scale).highest(-87.0))
+        weight = code.exponential(((logits.vector(c) - top) * scale).highest(-87.0))
         weights.set_vector(c, weight)
         total.set(total.get() + weight.total())
     rest, found = Variable(code, told[1] * total.get()), Variable(code, code.number(0))

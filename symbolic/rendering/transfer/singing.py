@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symbolic.dsp.harmonics_native import HarmonicVoice
-from symbolic.dsp.noise_bands import NoiseVoice
+from symbolic.dsp.harmonics_and_noise import HarmonicsAndNoise
 from symbolic.errors import InputError
 from symbolic.models.voices.bundled import voice_folder
 from symbolic.models.voices.native import load_native_decoder
@@ -24,11 +23,9 @@ class Singer:
         if config.sample_rate != FRAME_RATE * config.hop:
             frames = config.sample_rate / config.hop
             raise InputError(f"{voice}: a voice of {frames:g} frames a second; for a transfer voices of {FRAME_RATE} are wanted")
-        self._tones = HarmonicVoice(config.partials, config.hop, config.sample_rate)
-        self._noise = NoiseVoice(config.noise_bands, config.hop, random_seed)
+        self._sound = HarmonicsAndNoise(config.partials, config.noise_bands, config.hop, config.sample_rate, random_seed)
         self._state: np.ndarray | None = None
         self._controls = np.zeros((2, 0))  # fewer than a stride
-        self._waiting = [np.zeros(0, np.float32), np.zeros(0, np.float32)]
 
     def process(self, pitch: np.ndarray, loudness: np.ndarray) -> np.ndarray:
         """What is ready after pitch (F,) in hertz and loudness (F,) in decibels."""
@@ -42,7 +39,7 @@ class Singer:
         kept = self._controls.shape[1]
         missing = -kept % self.config.stride
         last = self._played(np.pad(self._controls, ((0, 0), (0, missing)), mode="edge"), kept) if kept else np.zeros(0, np.float32)
-        return np.concatenate([last, self._joined(self._tones.flush(), self._noise.flush())])
+        return np.concatenate([last, self._sound.flush()])
 
     def _played(self, controls: np.ndarray, frames: int) -> np.ndarray:
         if not frames:
@@ -51,11 +48,4 @@ class Singer:
         # The network is told no pitch that it has not learned from; what sounds is the pitch itself.
         told = np.clip(pitch, self.config.lowest_pitch, self.config.highest_pitch)
         amplitudes, gains, self._state = self._decoder(told[None], loudness[None], self._state)
-        return self._joined(self._tones.process(pitch[:frames], amplitudes[0, :frames]), self._noise.process(gains[0, :frames]))
-
-    def _joined(self, *parts: np.ndarray) -> np.ndarray:
-        self._waiting = [np.concatenate([old, new]) for old, new in zip(self._waiting, parts, strict=True)]
-        ready = min(map(len, self._waiting))
-        sound = self._waiting[0][:ready] + self._waiting[1][:ready]
-        self._waiting = [one[ready:] for one in self._waiting]
-        return sound
+        return self._sound.process(pitch[:frames], amplitudes[0, :frames], gains[0, :frames])

@@ -18,13 +18,13 @@ from symbolic.models.voices.bundled import voice_folder
 from symbolic.rendering.mastering import Master, Measure, Meter, find_master, mastered
 from symbolic.rendering.output import AudioFile, check_format
 from symbolic.rendering.recordings import Recording
+from symbolic.rendering.spill import Spill
 from symbolic.rendering.transfer.faults import Faults
 from symbolic.rendering.transfer.listening import FRAME_RATE, HOP, RATE, Frames, Listener
 from symbolic.rendering.transfer.live import LARGEST, LIVE_LOWEST, TransferStream, check_options
 from symbolic.rendering.transfer.matching import Folding, Hearsay, loudness_map, octaves_to_compass
 from symbolic.rendering.transfer.picture import draw_transfer
 from symbolic.rendering.transfer.singing import Singer
-from symbolic.rendering.transfer.spill import Spill
 
 LOWEST = 40.0  # hertz
 LOOK_AHEAD, TOGETHER = 60, 64  # frames
