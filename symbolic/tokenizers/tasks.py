@@ -32,7 +32,9 @@ KINDS = (CONTINUE, FILL, *(task.lower() for task in TASKS))
 MIXTURE = {CONTINUE: 0.4, FILL: 0.25, "accompany": 0.12, "harmonise": 0.06, "melody": 0.07, "rhythm": 0.05, "pitches": 0.05}
 """Weights of pieces in training, where nothing else is asked for."""
 NOTE = 4  # Program Pitch Velocity Duration
-LONGEST_GAP, GAP_TOKENS, LONGEST_AFTER, AFTER_TOKENS, LONGEST_LEAD, LEAD_TOKENS = 8, 384, 8, 256, 4, 128  # bars, and tokens
+LONGEST_GAP, GAP_TOKENS, LONGEST_AFTER, AFTER_TOKENS, LONGEST_LEAD, LEAD_TOKENS = 8, 384, 32, 1024, 4, 128  # bars, and tokens
+FEWEST_AFTER_TOKENS = 64
+"""In training what is told behind a gap has at most a number of tokens drawn from here to `AFTER_TOKENS`, evenly in its logarithm."""
 LONGEST_BEFORE, LONGEST_BETWEEN, FEWEST_AROUND = 24, 8, 3
 
 
@@ -74,11 +76,11 @@ class Arranger:
         steps = [min(LONGEST_LATER, bars - led) for led in range(0, bars, LONGEST_LATER)]
         return np.array([self._id(TokenType.LATER, step) for step in steps], dtype=np.int64)
 
-    def near(self, bars: np.ndarray) -> np.ndarray:
-        """The bars that follow a gap as far as they are given: the first, and more while they are few and short."""
+    def near(self, bars: np.ndarray, tokens: int = AFTER_TOKENS) -> np.ndarray:
+        """The bars that follow a gap as far as they are given: the first, and more while they are few and have at most `tokens`."""
         starts = (self.vocabulary.types[bars] == TokenType.BAR).nonzero()[0][1 : LONGEST_AFTER + 1]
         stops = np.append(starts, len(bars))[:LONGEST_AFTER]
-        return bars[: stops[max(1, int((stops <= AFTER_TOKENS).sum())) - 1]]
+        return bars[: stops[max(1, int((stops <= tokens).sum())) - 1]]
 
     def turns(self, shown: np.ndarray, bars: np.ndarray, given: np.ndarray, asked: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For every few bars: Given, the tokens of `shown` that `given` chooses, Answer; and those of `bars` that `asked` chooses.
@@ -154,7 +156,8 @@ class Arranger:
             gap = place + int(generator.integers(1, min(LONGEST_BETWEEN if place else LONGEST_BEFORE, count - place - 2) + 1))
             bars = int(generator.integers(1, min(LONGEST_GAP, count - gap - 1) + 1))
             bars = max(1, min(bars, int(np.searchsorted(edges, edges[gap] + GAP_TOKENS, "right")) - 1 - gap))
-            asked, after = ids[edges[gap] : edges[gap + bars]], self.near(ids[edges[gap + bars] : edges[-1]])
+            told = round(FEWEST_AFTER_TOKENS * (AFTER_TOKENS / FEWEST_AFTER_TOKENS) ** generator.random())
+            asked, after = ids[edges[gap] : edges[gap + bars]], self.near(ids[edges[gap + bars] : edges[-1]], told)
             parts += [self._led(known), self._around(ids[edges[place] : edges[gap]], after, bars), self.answer(asked)]
             known = int((self.vocabulary.types[after] == TokenType.BAR).sum())
             place = gap + bars + known
