@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
+from symbolic.cli import main
 from symbolic.errors import InputError
 from symbolic.models.wavenet.autoencoder import Wavenet
 from symbolic.models.wavenet.configuration import WavenetConfig
 from symbolic.models.wavenet.sampling import Note, play_notes
 from symbolic.models.wavenet.saving import load_wavenet
-from symbolic.settings import load_settings
+from symbolic.settings import load_settings, to_mapping
 from symbolic.training.wavenet import WavenetRun, WavenetSettings, score_notes, train_wavenet
 from symbolic.training.wavenet_notes import RecordedNote, codes_heard, draw_batch, margin_of
 
@@ -221,3 +224,51 @@ def test_settings_that_cannot_be(tmp_path, line):
     with pytest.raises(InputError, match=line.split(":")[-2].strip(" {")) as caught:
         load_settings(WavenetSettings, tmp_path / "settings.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_starts_from_a_voice(trained, notes, tmp_path):
+    """It has that voice's shape and weights, costs less at once than one from nothing, and goes on when the voice is gone."""
+    voice, output = tmp_path / "voice", tmp_path / "finer"
+    shutil.copytree(trained[0], voice, ignore=shutil.ignore_patterns("training"))
+    settings = replace(QUICK, wavenet=WavenetConfig(), from_voice=str(voice), learning_rate=1e-6, warmup_samples=64)
+    facts = train_wavenet(notes, output, settings)
+    assert load_wavenet(output).config == TINY
+    assert facts["held_out"]["loss"] == pytest.approx(trained[1]["held_out"]["loss"], abs=0.01)
+    shutil.rmtree(voice)
+    assert train_wavenet(notes, output, replace(settings, steps=9), resume=True)["steps"] == 9
+    (tmp_path / "settings.yaml").write_text(f"from_voice: {voice}\n")
+    with pytest.raises(InputError, match="no folder of one"):
+        train_wavenet(notes, tmp_path / "other", tmp_path / "settings.yaml")
+    with pytest.raises(InputError, match="its shape is not the one"):
+        train_wavenet(notes, tmp_path / "other", replace(QUICK, wavenet=replace(TINY, layers=4), from_voice=str(trained[0])))
+
+
+def test_the_commands(tmp_path, capsys):
+    """`voice train --kind wavenet` and `voice show`, as a person types them; what they say is true of this kind."""
+    folder, voice = tmp_path / "recordings", tmp_path / "voice"
+    folder.mkdir()
+    for pitch, name in ((69, "A4"), (72, "C5"), (76, "E5"), (81, "A5"), (84, "C6")):
+        soundfile.write(folder / f"flute_{name}_1_forte.wav", np.pad(tone(pitch, 0.4), (800, 800)), 16000)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump(to_mapping(replace(QUICK, steps=2, evaluate_every=2))))
+    assert main(["voice", "train", str(folder), "-o", str(voice), "--kind", "wavenet", "--settings", str(settings)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    facts = json.loads((voice / "voice.json").read_text())
+    assert lines[0].startswith(f"{voice}: learned from 0.0 minutes, 2 steps")
+    assert lines[1] == f"held-out loss {facts['held_out']['loss']:.2f}: bits per sample, where a guess costs 8, at step 2"
+    assert main(["voice", "show", str(voice)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == f"{voice}: wavenet of 32 channels and 6 layers at 16000 Hz"
+    assert shown[1] == "compass of its recordings: A4 to A5"  # the fifth note is held out
+    assert shown[2:] == lines
+    assert main(["voice", "show", str(voice), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["channels"], told["held_out"]) == ("wavenet", 32, facts["held_out"])
+    (voice / "voice.json").unlink()
+    assert main(["voice", "show", str(voice)]) == 0
+    assert capsys.readouterr().out.splitlines() == shown[:1]
+    assert main(["voice", "train", str(folder), "-o", str(voice), "--kind", "wavenet"]) == 1
+    assert "is in this folder already" in capsys.readouterr().err
+    assert main(["voice", "show", "nothing", "--kind", "wavenet"]) == 1
+    assert "no bundled WaveNet of this name" in capsys.readouterr().err
+    assert main(["voice", "show", "nothing", "--kind", "organ"]) == 2

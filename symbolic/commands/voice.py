@@ -11,11 +11,17 @@ from typing import Any
 from symbolic.commands.console import Outcome
 from symbolic.errors import UsageError
 
-TRAINERS = {"ddsp": "symbolic.training.voices.loop:train_voice"}
+TRAINERS = {
+    "ddsp": "symbolic.training.voices.loop:train_voice",
+    "wavenet": "symbolic.training.wavenet:train_wavenet",
+}
 """Kinds of voices, and what trains one: a function of (folder, output, settings, resume=, tell=) that gives its facts.
 
-The facts hold `word` ("good", "usable", "not yet usable"), `held_out` with `loss` and `step`, `steps` and `training_seconds`.
+The facts hold `kind` (ddsp where it is missing), `word` ("good", or what the held-out loss is), `held_out` with `loss` and `step`,
+`steps` and `training_seconds`. Every kind but ddsp keeps them in VOICE/voice.json, with the compass as MIDI pitches.
 """
+SIZES = ("channels", "layers")
+"""What config.json says of the size of a network, as far as a kind has it."""
 
 
 def voice_train_command(options: argparse.Namespace) -> Outcome:
@@ -30,24 +36,31 @@ def voice_train_command(options: argparse.Namespace) -> Outcome:
 
 def voice_show_command(options: argparse.Namespace) -> Outcome:
     """`symbolic voice show`: compass, loudness and figures of a voice."""
-    from symbolic.dsp.units import hz_to_midi
-    from symbolic.models.voices.bundled import voice_folder
-
-    path = voice_folder(options.voice) / "config.json"
-    kind = _kind_of(path)
-    if kind != "ddsp":
-        return {"kind": kind}, [f"{options.voice}: a voice of kind {kind}"]
     from symbolic.corpus.recordings.labels import note_name
-    from symbolic.models.voices.configuration import read_config
+    from symbolic.dsp.units import hz_to_midi
 
-    config, facts = read_config(path)
-    low, high = (note_name(round(float(hz_to_midi(hertz)))) for hertz in (config.lowest_pitch, config.highest_pitch))
-    lines = [f"{options.voice}: {config.partials} partials and {config.noise_bands} noise bands at {config.sample_rate} Hz"]
-    lines.append(f"compass of its recordings: {low} to {high}")
-    return {"kind": kind, "lowest_pitch": config.lowest_pitch, "highest_pitch": config.highest_pitch, **facts}, [
-        *lines,
-        *(_lines(options.voice, facts) if facts else []),
-    ]
+    folder = _folder_of(options.voice, options.kind)
+    config = _read(folder / "config.json")
+    kind = str(config.get("kind", "ddsp")).removeprefix("symbolic-")
+    low: float | None
+    high: float | None
+    if kind == "ddsp":
+        from symbolic.models.voices.configuration import read_config
+
+        shape, facts = read_config(folder / "config.json")
+        low, high = (float(hz_to_midi(hertz)) for hertz in (shape.lowest_pitch, shape.highest_pitch))
+        what = f"{shape.partials} partials and {shape.noise_bands} noise bands at {shape.sample_rate} Hz"
+        result: dict[str, Any] = {"kind": kind, "lowest_pitch": shape.lowest_pitch, "highest_pitch": shape.highest_pitch, **facts}
+    else:
+        facts = _read(folder / "voice.json")
+        low, high = facts.get("lowest_pitch"), facts.get("highest_pitch")
+        sizes = " and ".join(f"{config[name]} {name}" for name in SIZES if name in config)
+        what = f"{kind} of {sizes} at {config.get('sample_rate')} Hz"
+        result = config | facts | {"kind": kind}
+    lines = [f"{options.voice}: {what}"]
+    if low is not None and high is not None:
+        lines.append(f"compass of its recordings: {note_name(round(low))} to {note_name(round(high))}")
+    return result, [*lines, *(_lines(options.voice, facts) if "steps" in facts else [])]
 
 
 def add_voice(verb: Callable[..., argparse.ArgumentParser]) -> None:
@@ -65,22 +78,38 @@ def add_voice(verb: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("folder", metavar="FOLDER", help="recordings (WAV, FLAC, MP3, OGG; any rate), also in folders below it")
     sub.add_argument("-o", "--output", required=True, metavar="VOICE", help="the voice's folder to make")
     sub.add_argument("--kind", default="ddsp", metavar="KIND", help=f"the kind of voice: {', '.join(TRAINERS)}")
-    sub.add_argument("--settings", metavar="YAML", help="training settings; see docs/voices.md")
+    sub.add_argument("--settings", metavar="YAML", help="training settings; see docs/voices.md, and docs/waveforms.md for wavenet")
     sub.add_argument("--resume", action="store_true", help="go on where a training stopped")
     sub = child("show", voice_show_command, "tell what is known of a voice")
     sub.add_argument("voice", metavar="VOICE", help="a bundled voice's name, or a folder made by symbolic voice train")
+    sub.add_argument(
+        "--kind", metavar="KIND", help="where bundled voices of several kinds have the name: ddsp or wavenet (default: ddsp, then wavenet)"
+    )
 
 
 def _neither(options: argparse.Namespace) -> Outcome:
     raise UsageError("say what to do: symbolic voice train FOLDER -o VOICE, or symbolic voice show VOICE")
 
 
-def _kind_of(path: Path) -> str:
-    """The kind that a voice's config.json names; "ddsp" where that cannot be read, for the reader of that kind to explain."""
+def _folder_of(voice: str, kind: str | None) -> Path:
+    """The folder of a voice of a kind, or of any."""
+    from symbolic.models.voices.bundled import bundled_voices, voice_folder
+    from symbolic.models.wavenet.bundled import bundled_wavenets, wavenet_folder
+
+    if kind not in (None, *TRAINERS):
+        raise UsageError(f"--kind {kind}: unknown; choose {' or '.join(TRAINERS)}")
+    if kind == "wavenet" or (kind is None and voice not in bundled_voices() and voice in bundled_wavenets()):
+        return wavenet_folder(voice)
+    return voice_folder(voice)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a file of JSON holds; {} where that cannot be read."""
     try:
-        return str(json.loads(path.read_text()).get("kind", "ddsp"))
-    except (OSError, ValueError, AttributeError):
-        return "ddsp"
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _lines(output: str, facts: dict[str, Any]) -> list[str]:
@@ -91,7 +120,8 @@ def _lines(output: str, facts: dict[str, Any]) -> list[str]:
         f"{facts['training_seconds'] / 60:.0f} minutes of training"
     ]
     if held_out.get("step"):
-        lines.append(f"held-out loss {held_out['loss']:.2f}: {facts['word']} (5 is good, 6 is usable), at step {held_out['step']:,}")
+        scale = " (5 is good, 6 is usable)" if facts.get("kind", "ddsp") == "ddsp" else ""
+        lines.append(f"held-out loss {held_out['loss']:.2f}: {facts['word']}{scale}, at step {held_out['step']:,}")
     if "pitch_cents" in held_out:
         off = f"{held_out['pitch_outliers']:.1%} of the frames off by more than half a semitone"
         lines.append(f"loudness error {held_out['loudness_error']:.3f}, pitch off by {held_out['pitch_cents']:.1f} cents, {off}")

@@ -4,16 +4,19 @@ OUTPUT/              what the run makes
 OUTPUT/training/     settings.yaml, metrics.jsonl, last/ (to go on from)
 """
 
+import contextlib
 import math
 import signal
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import yaml
 from torch import nn
+from tqdm import tqdm
 
 from symbolic.errors import InputError
 from symbolic.settings import load_settings, to_mapping
@@ -40,6 +43,18 @@ def settings_of_run(
     if (output / "config.json").exists() or (training / "last").exists():
         raise InputError(f"{output}: {made} is in this folder already; go on with --resume, or choose another -o")
     return settings if isinstance(settings, kind) else load_settings(kind, settings)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def examining(progress: Callable[[int, int], None] | None) -> Iterator[Callable[[int, int], None]]:
+    """What to tell how many files of how many are examined: `progress`, or where there is none a bar on a terminal."""
+    with tqdm(desc="recordings", unit="file", disable=True if progress else None, leave=False) as bar:
+
+        def tell(done: int, files: int) -> None:
+            bar.total = files
+            bar.update(done - bar.n)
+
+        yield progress or tell
 
 
 class FolderRun(ABC):

@@ -8,6 +8,7 @@ The loss is the cost of the true sound in bits per sample, each sample predicted
 learns the encoder's codes.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +22,13 @@ from torch.nn import functional
 from symbolic.dsp.mu_law import mu_law_encode
 from symbolic.errors import InputError
 from symbolic.models.wavenet.autoencoder import Wavenet
+from symbolic.models.wavenet.bundled import wavenet_folder
 from symbolic.models.wavenet.configuration import WavenetConfig
 from symbolic.models.wavenet.decoder import bits_per_sample
-from symbolic.models.wavenet.saving import write_wavenet
+from symbolic.models.wavenet.saving import load_wavenet, write_wavenet
+from symbolic.settings import load_settings
 from symbolic.training.averaged_run import AveragedRun, check_run_settings
-from symbolic.training.folder_run import settings_of_run
+from symbolic.training.folder_run import examining, settings_of_run
 from symbolic.training.wavenet_notes import (
     Batch,
     RecordedNote,
@@ -45,6 +48,8 @@ class WavenetSettings:
     """A run. Samples of one step = lanes × frames × 512."""
 
     wavenet: WavenetConfig = field(default_factory=WavenetConfig)
+    from_voice: str | None = None
+    """A bundled WaveNet's name or a folder with one, from whose weights to start; its configuration is then the run's."""
     steps: int = 20000
     lanes: int = 8
     """Pieces of notes side by side."""
@@ -97,13 +102,16 @@ def train_wavenet(
     """
     output = Path(output)
     settings = settings_of_run(WavenetSettings, output, settings, resume)
+    if settings.from_voice is not None:
+        settings = _started_from(settings, output if resume else None)
     if isinstance(source, str | Path):
         from symbolic.corpus.recordings.phrases import LOW_RATE
         from symbolic.corpus.recordings.store import examine
 
         if settings.wavenet.sample_rate != LOW_RATE:
             raise InputError(f"wavenet: sample_rate is {settings.wavenet.sample_rate}; recordings are read at {LOW_RATE}")
-        recordings = examine(Path(source), output / "training" / "recordings", progress)
+        with examining(progress) as tell_files:
+            recordings = examine(Path(source), output / "training" / "recordings", tell_files)
         notes, where = notes_of(recordings), str(source)
         for line in recordings.verdicts[:20] if tell else ():
             assert tell
@@ -153,6 +161,8 @@ class WavenetRun(AveragedRun):
         self.scored = held_out[:: -(-len(held_out) // settings.evaluation_notes)]
         torch.manual_seed(settings.random_seed)
         model = Wavenet(settings.wavenet)
+        if settings.from_voice is not None and not resume:
+            model.load_state_dict(load_wavenet(wavenet_folder(settings.from_voice)).state_dict())
         self.margin = margin_of(model.encoder, settings.frames, settings.shift_semitones)
         super().__init__(model, where, fingerprint(self.learned), output, settings, resume)
 
@@ -189,6 +199,10 @@ class WavenetRun(AveragedRun):
         write_wavenet(self.averaged, folder, rounded=True)
         (folder / "voice.json").write_text(json.dumps(self.facts(), indent=2) + "\n")
 
+    def again(self) -> str:
+        """How a person goes on with the run."""
+        return f"symbolic voice train {self.where} -o {self.output} --kind wavenet --resume" if Path(self.where).is_dir() else "--resume"
+
     def facts(self) -> dict[str, Any]:
         """What is known of the voice, plain."""
         pitches = [note.pitch for note in self.learned]
@@ -197,4 +211,18 @@ class WavenetRun(AveragedRun):
             "kind": "wavenet", "name": self.output.name, "recordings": {"notes": len(self.learned), "minutes": round(seconds / 60, 2)},
             "lowest_pitch": round(min(pitches), 2), "highest_pitch": round(max(pitches), 2), "held_out_notes": len(self.scored),
             "word": "bits per sample, where a guess costs 8",
-        } | self.course()  # fmt: skip
+        } | ({"from_voice": self.settings.from_voice} if self.settings.from_voice else {}) | self.course()  # fmt: skip
+
+
+def _started_from(settings: WavenetSettings, resumed: Path | None) -> WavenetSettings:
+    """The settings with the configuration of the voice that a run starts from; where it is `resumed`, as it was then."""
+    assert settings.from_voice is not None
+    if resumed is not None:
+        begun = load_settings(WavenetSettings, resumed / "training" / "settings.yaml")
+        return dataclasses.replace(settings, wavenet=begun.wavenet)
+    config = load_wavenet(wavenet_folder(settings.from_voice)).config
+    if settings.wavenet not in (config, WavenetConfig()):
+        raise InputError(
+            f"from_voice {settings.from_voice}: its shape is not the one that wavenet: in the settings asks for; leave wavenet: out"
+        )
+    return dataclasses.replace(settings, wavenet=config)

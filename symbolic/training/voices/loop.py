@@ -27,7 +27,7 @@ from symbolic.models.voices.configuration import VoiceConfig, with_compass
 from symbolic.models.voices.decoder import VoiceDecoder
 from symbolic.models.voices.voice import save_voice, synthesise
 from symbolic.training.checkpoint import whole_or_gone
-from symbolic.training.folder_run import FolderRun, settings_of_run
+from symbolic.training.folder_run import FolderRun, examining, settings_of_run
 from symbolic.training.log import RunLog
 from symbolic.training.optimizing import learning_rate
 from symbolic.training.voices.evaluation import evaluate_voice, heard_of
@@ -51,12 +51,7 @@ def train_voice(
     folder, output = Path(folder), Path(output)
     tell = tell or (lambda line: None)
     settings = settings_of_run(VoiceSettings, output, settings, resume, made="a voice")
-    with tqdm(desc="recordings", unit="file", disable=None, leave=False) as bar:
-
-        def progress(done: int, files: int) -> None:
-            bar.total = files
-            bar.update(done - bar.n)
-
+    with examining(None) as progress:
         recordings = examine(folder, output / "training" / "recordings", progress)
     for line in _told(recordings, folder):
         tell(line)
