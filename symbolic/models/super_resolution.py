@@ -1,8 +1,12 @@
 """A one-dimensional U-Net that adds to a resampled sound what lies above its old rate (after Kuleshov, Enam and Ermon, 2017).
 
-Convolutions with a stride go down, sub-pixel convolutions come up (channels dealt out in time), each level is joined to its like, and
-the result is added to the input, so that an untrained network changes nothing. Beside the sound goes white noise, from which breath and
-noise floors can be made: a network without it can only make what follows from the sound. Nothing is causal.
+The first convolution takes the sound in patches of `strides[0]` samples, so that none works at the full rate, which is what costs most.
+Convolutions with a stride go further down, sub-pixel convolutions come up (channels dealt out in time), each level is joined to its like,
+and the result is added to the input, so that an untrained network changes nothing.
+
+Two things differ from the source. Beside the sound goes white noise, and the last convolution mixes it too, in bands whose levels the
+network says: breath and noise floors cannot be computed from the sound. And the sound is divided by its level over `level_window` samples,
+the result multiplied by it: a decay is treated alike from its loud beginning into the noise. Silence stays silence. Nothing is causal.
 
 Shapes: B rows, T samples at the high rate, a multiple of `block`. The input is the low-rate sound resampled (by soxr) to the high rate.
 """
@@ -10,6 +14,7 @@ Shapes: B rows, T samples at the high rate, a multiple of `block`. The input is 
 import dataclasses
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +27,11 @@ from torch.nn import functional
 
 from symbolic.errors import InputError
 
-VERSION = 1
+VERSION = 2
 KIND = "symbolic-super-resolution"
 NOISE_BLOCK = 1 << 16
+SILENCE = 1e-12  # of power: below it nothing is amplified any more
+QUIETEST, LOUDEST = -12.0, 6.0  # logarithms between which the level of a noise band stays
 
 
 @dataclass(frozen=True)
@@ -32,36 +39,45 @@ class SuperResolutionConfig:
     """Shapes. `sample_rate` is the high rate; the network does not know the low one. Raises `InputError` for impossible ones."""
 
     sample_rate: int = 16000
-    widths: tuple[int, ...] = (16, 32, 64, 96)
-    """Channels at the full rate and at each level below."""
-    stride: int = 4
-    kernel: int = 9
+    widths: tuple[int, ...] = (48, 96, 128)
+    """Channels at each level, from the patches down."""
+    strides: tuple[int, ...] = (4, 4, 4)
+    """Samples of a patch, and by how much each level is slower than the one above."""
+    kernel: int = 5
     bottom_layers: int = 3
     """Dilated convolutions at the lowest level: 1, 2, 4 …"""
+    noise_bands: int = 16
+    level_window: int = 512
+    """Samples over which the level is taken; a multiple of a block."""
 
     def __post_init__(self) -> None:
-        if len(self.widths) < 2 or min(self.widths) < 1:
-            raise InputError(f"widths is {self.widths}; at least two levels of at least one channel are needed")
-        if self.stride < 2 or self.sample_rate < 1 or self.bottom_layers < 0:
-            raise InputError(f"stride is {self.stride}, bottom_layers {self.bottom_layers}; at least 2 and 0 are needed")
+        if not self.widths or min(self.widths) < 1 or len(self.strides) != len(self.widths):
+            raise InputError(
+                f"widths is {self.widths}, strides {self.strides}; one stride for each level of at least one channel is needed"
+            )
+        if min(self.strides) < 2 or self.sample_rate < 1 or self.bottom_layers < 0 or self.noise_bands < 1:
+            raise InputError(f"strides is {self.strides}, bottom_layers {self.bottom_layers}, noise_bands {self.noise_bands}; "
+                             "at least 2, 0 and 1 are needed")  # fmt: skip
         if self.kernel < 3 or self.kernel % 2 == 0:
             raise InputError(f"kernel is {self.kernel}; an odd number from 3 is wanted")
+        if self.level_window < self.block or self.level_window % (2 * self.block):
+            raise InputError(f"level_window is {self.level_window}; a multiple of two blocks ({2 * self.block} samples) is wanted")
 
     @property
     def block(self) -> int:
         """Samples of one step at the lowest level."""
-        return self.stride ** (len(self.widths) - 1)
+        return math.prod(self.strides)
 
     @property
     def margin(self) -> int:
         """Samples before and after one that it may depend on, in whole blocks."""
-        half = self.kernel // 2
-        reach, step = 2 * half, 1
-        for _ in self.widths[1:]:
-            reach += half * step + self.stride * step  # down
-            step *= self.stride
-            reach += 2 * half * step  # at that level, up
-        reach += half * step * (2**self.bottom_layers - 1)
+        half, step = self.kernel // 2, self.strides[0]
+        reach = (3 * half + 1) * step  # first, last and what stands before it
+        for stride in self.strides[1:]:
+            reach += half * step + stride * step  # joined, down
+            step *= stride
+            reach += (half + 1) * step  # at that level, up
+        reach += half * step * (2**self.bottom_layers - 1) + self.level_window // 2 + self.block
         return (-(-reach // self.block) + 1) * self.block
 
 
@@ -71,14 +87,18 @@ class SuperResolution(nn.Module):
     def __init__(self, config: SuperResolutionConfig) -> None:
         super().__init__()
         self.config = config
-        W, s, k = config.widths, config.stride, config.kernel
-        self.first = nn.Conv1d(2, W[0], k, padding=k // 2)
-        self.down = nn.ModuleList(nn.Conv1d(a, b, 2 * s + 1, stride=s, padding=s) for a, b in itertools.pairwise(W))
+        W, k, patch, bands = config.widths, config.kernel, config.strides[0], config.noise_bands
+        pairs = list(zip(itertools.pairwise(W), config.strides[1:], strict=True))
+        self.first = nn.Conv1d(2 * patch + 1, W[0], k, padding=k // 2)
+        self.down = nn.ModuleList(nn.Conv1d(a, b, 2 * s + 1, stride=s, padding=s) for (a, b), s in pairs)
         self.level = nn.ModuleList(nn.Conv1d(w, w, k, padding=k // 2) for w in W[1:])
         self.bottom = nn.ModuleList(nn.Conv1d(W[-1], W[-1], k, padding=k // 2 * 2**n, dilation=2**n) for n in range(config.bottom_layers))
-        self.up = nn.ModuleList(nn.Conv1d(b, a * s, k, padding=k // 2) for a, b in itertools.pairwise(W))
+        self.up = nn.ModuleList(nn.Conv1d(b, a * s, 3, padding=1) for (a, b), s in pairs)
         self.joined = nn.ModuleList(nn.Conv1d(2 * w, w, k, padding=k // 2) for w in W[:-1])
-        self.last = nn.Conv1d(W[0], 1, k, padding=k // 2)
+        self.top = nn.Conv1d(W[0], W[0], k, padding=k // 2)
+        self.bands = nn.Conv1d(patch, bands, k, padding=k // 2)
+        self.band_level = nn.Conv1d(W[0], bands, 3, padding=1)
+        self.last = nn.Conv1d(W[0] + bands, patch, k, padding=k // 2)
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
@@ -87,7 +107,11 @@ class SuperResolution(nn.Module):
         """The sound with what was added. Raises `ValueError` when T is no multiple of `block`."""
         if sound.shape[-1] % self.config.block:
             raise ValueError(f"{sound.shape[-1]} samples are no multiple of {self.config.block}")
-        x = _bent(self.first(torch.stack([sound, noise], 1)))
+        patch, *strides = self.config.strides
+        power = self._power(sound)
+        scale = torch.sqrt(power + SILENCE)
+        hiss = dealt_in(noise, patch)
+        x = _bent(self.first(torch.cat([dealt_in(sound, patch) / scale, hiss, scale.log() / 3 + 2], 1)))
         levels = []
         for down, level in zip(self.down, self.level, strict=True):
             levels.append(x)
@@ -95,9 +119,25 @@ class SuperResolution(nn.Module):
             x = x + _bent(level(x))
         for layer in self.bottom:
             x = x + _bent(layer(x))
-        for up, joined, other in zip(reversed(self.up), reversed(self.joined), reversed(levels), strict=True):
-            x = _bent(joined(torch.cat([dealt_out(_bent(up(x)), self.config.stride), other], 1)))
-        return sound + self.last(x)[:, 0]
+        for up, joined, other, stride in zip(reversed(self.up), reversed(self.joined), reversed(levels), reversed(strides), strict=True):
+            x = _bent(joined(torch.cat([dealt_out(_bent(up(x)), stride), other], 1)))
+        x = x + _bent(self.top(x))
+        bands = self.bands(hiss) * self.band_level(x).float().clamp(QUIETEST, LOUDEST).exp()
+        added = self.last(torch.cat([x, bands], 1)).float() * (power / scale)
+        return sound + dealt_out(added, patch)[:, 0]
+
+    def _power(self, sound: Tensor) -> Tensor:
+        """Mean power of each patch's surroundings (B, 1, T / patch), on straight lines between the edges of blocks."""
+        block, window = self.config.block, self.config.level_window
+        edges = functional.avg_pool1d(functional.pad(sound[:, None].square(), (window // 2, window // 2)), window, block)
+        share = (torch.arange(block // self.config.strides[0], device=sound.device) + 0.5) * self.config.strides[0] / block
+        drawn = edges[..., :-1, None] * (1 - share) + edges[..., 1:, None] * share
+        return drawn.flatten(2)
+
+
+def dealt_in(sound: Tensor, patch: int) -> Tensor:
+    """(B, T) → (B, patch, T / patch): the nth sample of each patch becomes channel n."""
+    return sound.unflatten(1, (-1, patch)).transpose(1, 2)
 
 
 def dealt_out(x: Tensor, stride: int) -> Tensor:
@@ -167,7 +207,7 @@ def _config(content: Any) -> SuperResolutionConfig:
     if content.get("version") != VERSION:
         raise ValueError(f"it has version {content.get('version')!r}, this program reads version {VERSION}; another release made it")
     fields = {name: value for name, value in content.items() if name not in ("kind", "version")}
-    return SuperResolutionConfig(**fields | {"widths": tuple(fields.get("widths", ()))})
+    return SuperResolutionConfig(**fields | {name: tuple(fields.get(name, ())) for name in ("widths", "strides")})
 
 
 def _bent(x: Tensor) -> Tensor:

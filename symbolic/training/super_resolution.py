@@ -4,8 +4,8 @@ MODEL/config.json, model.safetensors    the best network so far, by its `score` 
 MODEL/network.json                      what is known of it, and its figures beside soxr's
 MODEL/training/                         what `AveragedRun` keeps
 
-The loss is the difference of log spectra at three resolutions, and the logarithm of the error's energy over that of soxr, so that levels
-above the old rate come right without paying in the signal-to-noise ratio.
+The loss is the difference of log spectra at three resolutions, half of it by the measure that is told in the end, and the logarithm of the
+error's energy over that of soxr: levels above the old rate come right without paying much in the signal-to-noise ratio.
 """
 
 import json
@@ -39,22 +39,24 @@ class SuperResolutionSettings:
 
     network: SuperResolutionConfig = field(default_factory=SuperResolutionConfig)
     steps: int = 10000
-    lanes: int = 8
+    lanes: int = 4
     """Pieces side by side."""
-    samples: int = 8192
+    samples: int = 16384
     """Of a piece; a multiple of the network's block."""
     ratios: tuple[int, ...] = (2, 3, 4)
     """High rate over low rates."""
-    error_weight: float = 0.3
+    onsets: float = 0.3
+    """Share of the pieces that begin where the sound does."""
+    error_weight: float = 1.0
     error_bound: float = 0.5
     """Decibels by which the signal-to-noise ratio of a network that is kept may lie below soxr's."""
-    learning_rate: float = 0.0005
-    warmup_steps: int = 200
+    learning_rate: float = 0.001
+    warmup_steps: int = 50
     decay_share: float = 0.5
     gradient_clip: float = 1.0
-    average: float = 0.999
+    average: float = 0.998
     precision: str = "auto"
-    evaluate_every: int = 500
+    evaluate_every: int = 1000
     evaluation_notes: int = 16
     checkpoint_every: int = 250
     random_seed: int = 0
@@ -68,6 +70,8 @@ class SuperResolutionSettings:
             raise InputError(f"samples is {self.samples}; a multiple of {self.network.block} from {max(WINDOWS)} is needed")
         if not self.ratios or min(self.ratios) < 2:
             raise InputError(f"ratios is {list(self.ratios)}; whole numbers from 2 are needed, such as [2, 3, 4]")
+        if not 0 <= self.onsets <= 1:
+            raise InputError(f"onsets is {self.onsets}; a share from 0 to 1 is needed")
         if not self.error_weight >= 0:
             raise InputError(f"error_weight is {self.error_weight}; 0 or more is needed")
 
@@ -120,17 +124,22 @@ def score_sounds(
 
 
 def log_spectra_apart(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean difference of the logarithms of magnitudes of sounds (B, T), over three sizes of windows."""
-    total = made.new_zeros(())
+    """How unlike sounds (B, T) are, in units of 10 dB: the mean of two figures.
+
+    One is the mean difference of the logarithms of powers over three sizes of windows; the other is, for the largest windows, the root of
+    its mean square over bins, as `log_spectral_distance` takes it.
+    """
+    differences = []
     for size in WINDOWS:
         window = torch.hann_window(size, device=made.device)
         levels = []
         for sound in (made, wanted):
             spectrum = torch.stft(sound, size, size // 4, window=window, center=False, return_complex=True)
             power = torch.view_as_real(spectrum).square().sum(-1) * (4 / size) ** 2
-            levels.append(0.5 * torch.log(power + FLOOR**2))
-        total = total + (levels[0] - levels[1]).abs().mean()
-    return total / len(WINDOWS)
+            levels.append(torch.log10(power + FLOOR**2))
+        differences.append(levels[0] - levels[1])
+    plain = torch.stack([difference.abs().mean() for difference in differences]).mean()
+    return (plain + (differences[0].square().mean(1) + 1e-4).sqrt().mean()) / 2
 
 
 class SuperResolutionRun(AveragedRun):
@@ -195,7 +204,7 @@ class SuperResolutionRun(AveragedRun):
         wanted, given = np.zeros((2, s.lanes, s.samples), dtype=np.float32)
         for lane, index in enumerate(random.choice(len(lengths), s.lanes, p=lengths / lengths.sum())):
             sound = self.learned[index].sound
-            begin = int(random.integers(0, max(1, len(sound) - s.samples // 2)))
+            begin = 0 if random.random() < s.onsets else int(random.integers(0, max(1, len(sound) - s.samples // 2)))
             low = max(0, begin - CONTEXT)
             part = sound[low : begin + s.samples + CONTEXT].astype(np.float32) * 10 ** random.uniform(-0.5, 0.1)
             shape = str(random.choice(list(LEARNED)))
