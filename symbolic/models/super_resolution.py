@@ -30,13 +30,14 @@ from symbolic.errors import InputError
 VERSION = 2
 KIND = "symbolic-super-resolution"
 NOISE_BLOCK = 1 << 16
+PIECE = 1 << 16  # samples through the network at once
 SILENCE = 1e-12  # of power: below it nothing is amplified any more
 QUIETEST, LOUDEST = -12.0, 6.0  # logarithms between which the level of a noise band stays
 
 
 @dataclass(frozen=True)
 class SuperResolutionConfig:
-    """Shapes. `sample_rate` is the high rate; the network does not know the low one. Raises `InputError` for impossible ones."""
+    """Shapes. `sample_rate` is the high rate; the network is not told the low one. Raises `InputError` for impossible ones."""
 
     sample_rate: int = 16000
     widths: tuple[int, ...] = (48, 96, 128)
@@ -48,7 +49,9 @@ class SuperResolutionConfig:
     """Dilated convolutions at the lowest level: 1, 2, 4 …"""
     noise_bands: int = 16
     level_window: int = 512
-    """Samples over which the level is taken; a multiple of a block."""
+    """Samples over which the level is taken; a multiple of two blocks."""
+    ratios: tuple[int, ...] = (2, 3, 4)
+    """High rate over the low rates that it learns."""
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1 or len(self.strides) != len(self.widths):
@@ -58,6 +61,8 @@ class SuperResolutionConfig:
         if min(self.strides) < 2 or self.sample_rate < 1 or self.bottom_layers < 0 or self.noise_bands < 1:
             raise InputError(f"strides is {self.strides}, bottom_layers {self.bottom_layers}, noise_bands {self.noise_bands}; "
                              "at least 2, 0 and 1 are needed")  # fmt: skip
+        if not self.ratios or min(self.ratios) < 2:
+            raise InputError(f"ratios is {list(self.ratios)}; whole numbers from 2 are needed, such as [2, 3, 4]")
         if self.kernel < 3 or self.kernel % 2 == 0:
             raise InputError(f"kernel is {self.kernel}; an odd number from 3 is wanted")
         if self.level_window < self.block or self.level_window % (2 * self.block):
@@ -155,24 +160,55 @@ def noise_at(start: int, length: int, random_seed: int = 0) -> np.ndarray:
     return whole[start - first * NOISE_BLOCK :][:length]
 
 
-@torch.no_grad()
-def enhanced(model: SuperResolution, sound: np.ndarray, *, random_seed: int = 0, piece: int = 1 << 17) -> np.ndarray:
-    """Sound (S,) at the high rate through the network, piece by piece: memory does not grow with its length.
+def enhanced(model: SuperResolution, sound: np.ndarray, *, random_seed: int = 0, piece: int = PIECE) -> np.ndarray:
+    """Sound (S,) at the high rate through the network, piece by piece: (S,) float32.
 
     What a sample becomes does not depend on how long the pieces are, up to the last digits.
     """
-    block, margin = model.config.block, model.config.margin
-    piece = max(1, piece // block) * block
-    device = model.last.weight.device
-    made = []
-    for start in range(0, len(sound), piece):
-        low, high = start - margin, start + piece + margin
-        part = np.zeros(high - low, dtype=np.float32)
-        taken = sound[max(0, low) : high]
-        part[max(0, low) - low :][: len(taken)] = taken
-        both = (torch.from_numpy(value)[None].to(device) for value in (part, noise_at(low, high - low, random_seed)))
-        made.append(model(*both)[0, margin : margin + min(piece, len(sound) - start)].cpu().numpy())
-    return np.concatenate(made) if made else np.zeros(0, dtype=np.float32)
+    stream = SuperResolutionStream(model, 1, random_seed=random_seed, piece=piece)
+    return np.concatenate([stream.process(sound[None]), stream.flush()], axis=1)[0]
+
+
+class SuperResolutionStream:
+    """Feed it (C, S) at the high rate in blocks of any sizes; what comes back, and `flush` at the end, joins to what the whole would give.
+
+    All channels are given the same noise, so that equal channels stay equal.
+    """
+
+    def __init__(self, model: SuperResolution, channels: int, *, random_seed: int = 0, piece: int = PIECE) -> None:
+        self._model, self._seed = model, random_seed
+        self._piece = max(1, piece // model.config.block) * model.config.block
+        self._held = np.zeros((channels, model.config.margin), dtype=np.float32)  # the sound from `_begin` - margin on
+        self._begin = self._taken = 0
+
+    def process(self, block: np.ndarray) -> np.ndarray:
+        """The samples (C, N) float32 that are ready after the next block (C, S)."""
+        self._taken += block.shape[1]
+        self._held = np.concatenate([self._held, block.astype(np.float32)], axis=1)
+        return self._made(self._taken - self._begin)
+
+    def flush(self) -> np.ndarray:
+        """The last samples; nothing can be fed after this."""
+        left = self._taken - self._begin
+        if not left:
+            return np.zeros((len(self._held), 0), dtype=np.float32)
+        self._held = np.pad(self._held, ((0, 0), (0, self._piece + self._model.config.margin)))
+        return self._made(left + self._piece + self._model.config.margin)[:, :left]
+
+    @torch.no_grad()
+    def _made(self, ready: int) -> np.ndarray:
+        """Whole pieces while there is a margin behind them; `ready` samples are held from `_begin` on."""
+        margin, device = self._model.config.margin, self._model.last.weight.device
+        made = [np.zeros((len(self._held), 0), dtype=np.float32)]
+        while ready >= self._piece + margin:
+            window = self._piece + 2 * margin
+            noise = torch.from_numpy(noise_at(self._begin - margin, window, self._seed))[None].to(device)
+            rows = [self._model(torch.from_numpy(row[:window].copy())[None].to(device), noise) for row in self._held]
+            made.append(torch.cat(rows)[:, margin : margin + self._piece].cpu().numpy())
+            self._held = self._held[:, self._piece :]
+            self._begin += self._piece
+            ready -= self._piece
+        return np.concatenate(made, axis=1)
 
 
 def write_super_resolution(model: SuperResolution, folder: Path) -> None:
@@ -207,7 +243,9 @@ def _config(content: Any) -> SuperResolutionConfig:
     if content.get("version") != VERSION:
         raise ValueError(f"it has version {content.get('version')!r}, this program reads version {VERSION}; another release made it")
     fields = {name: value for name, value in content.items() if name not in ("kind", "version")}
-    return SuperResolutionConfig(**fields | {name: tuple(fields.get(name, ())) for name in ("widths", "strides")})
+    return SuperResolutionConfig(
+        **fields | {name: tuple(fields.get(name, ())) for name in ("widths", "strides", "ratios") if name in fields}
+    )
 
 
 def _bent(x: Tensor) -> Tensor:

@@ -43,8 +43,6 @@ class SuperResolutionSettings:
     """Pieces side by side."""
     samples: int = 16384
     """Of a piece; a multiple of the network's block."""
-    ratios: tuple[int, ...] = (2, 3, 4)
-    """High rate over low rates."""
     onsets: float = 0.3
     """Share of the pieces that begin where the sound does."""
     error_weight: float = 1.0
@@ -68,8 +66,6 @@ class SuperResolutionSettings:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; at least 1 is needed")
         if self.samples < max(WINDOWS) or self.samples % self.network.block:
             raise InputError(f"samples is {self.samples}; a multiple of {self.network.block} from {max(WINDOWS)} is needed")
-        if not self.ratios or min(self.ratios) < 2:
-            raise InputError(f"ratios is {list(self.ratios)}; whole numbers from 2 are needed, such as [2, 3, 4]")
         if not 0 <= self.onsets <= 1:
             raise InputError(f"onsets is {self.onsets}; a share from 0 to 1 is needed")
         if not self.error_weight >= 0:
@@ -156,7 +152,7 @@ class SuperResolutionRun(AveragedRun):
         self.scored = held_out[:: -(-len(held_out) // settings.evaluation_notes)]
         self.rate = settings.network.sample_rate
         shapes = tuple(LEARNED)
-        self.soxr = {ratio: score_sounds(None, self.scored, self.rate, ratio, shapes) for ratio in settings.ratios}
+        self.soxr = {ratio: score_sounds(None, self.scored, self.rate, ratio, shapes) for ratio in settings.network.ratios}
         torch.manual_seed(settings.random_seed)
         super().__init__(SuperResolution(settings.network), where, fingerprint(self.learned), output, settings, resume)
 
@@ -208,7 +204,7 @@ class SuperResolutionRun(AveragedRun):
             low = max(0, begin - CONTEXT)
             part = sound[low : begin + s.samples + CONTEXT].astype(np.float32) * 10 ** random.uniform(-0.5, 0.1)
             shape = str(random.choice(list(LEARNED)))
-            left = left_of(part, self.rate, int(random.choice(s.ratios)), shape, random)
+            left = left_of(part, self.rate, int(random.choice(s.network.ratios)), shape, random)
             piece = slice(begin - low, begin - low + s.samples)
             wanted[lane, : len(part[piece])], given[lane, : len(left[piece])] = part[piece], left[piece]
         noise = np.stack([noise_at(int(random.integers(0, 1 << 20)), s.samples) for _ in range(s.lanes)])
