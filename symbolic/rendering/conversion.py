@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from symbolic.dsp.dither import dequantise, quantise, shaping_filter
 from symbolic.dsp.mu_law import mu_law_decode, mu_law_encode
@@ -21,12 +20,12 @@ from symbolic.dsp.signal_to_noise import mu_law_noise, power_ratio, uniform_nois
 from symbolic.dsp.spectrogram import Spectrogram, draw_spectrograms
 from symbolic.errors import InputError, UsageError
 from symbolic.files import new_file, refuse_existing
-from symbolic.rendering.output import FORMATS, LARGEST_WAV, check_format
+from symbolic.rendering.output import check_format
 from symbolic.rendering.recordings import Recording
+from symbolic.rendering.values_file import ValuesFile
 
 LOWEST_RATE, HIGHEST_RATE = 1000, 192_000
 HELD_RATE = 44_100  # held sound is written at the first multiple of its rate from here on
-WRITTEN_AT_ONCE = 1 << 16  # frames; the encoder of OGG cannot take millions
 DITHERS = ("none", "rpdf", "tpdf", "shaped")
 
 
@@ -88,7 +87,9 @@ def convert_file(
         after = Spectrogram(sample_rate * factor, recording.seconds)
         drawn = stack.enter_context(new_file(picture, force)) if picture else None
         target = stack.enter_context(new_file(output, force))
-        writer = stack.enter_context(_Writer(target, output, sample_rate * factor, bit_depth, mu_law, recording))
+        writer = stack.enter_context(
+            ValuesFile(target, output, sample_rate * factor, recording.channels, bit_depth, recording.seconds, exact=mu_law)
+        )
         for block in recording.blocks():
             before.add(block)
             _pass_on(sampler.process(block), converter, factor, writer, after)
@@ -140,59 +141,7 @@ class _Quantiser:
         return values
 
 
-class _Writer:
-    """Values of a quantiser into a file that holds them exactly where its format can."""
-
-    def __init__(self, target: Path, output: Path, sample_rate: int, bit_depth: int, mu_law: bool, recording: Recording) -> None:
-        kind = FORMATS[output.suffix.lower()]
-        self._output, self._target, self._frames = output, target, 0
-        self._shift = 0 if kind in ("OGG", "MP3") or (mu_law and kind == "WAV") else 31
-        if kind == "WAV":
-            subtype = "FLOAT" if mu_law else "PCM_U8" if bit_depth <= 8 else "PCM_16" if bit_depth <= 16 else "PCM_24"
-            if recording.seconds * sample_rate * recording.channels * 4 > LARGEST_WAV:
-                kind = "RF64"
-        else:
-            subtype = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}.get(kind, "PCM_24" if mu_law or bit_depth > 16 else "PCM_16")
-        try:
-            self._file = soundfile.SoundFile(target, "w", sample_rate, recording.channels, subtype, format=kind)
-        except soundfile.LibsndfileError as error:
-            raise InputError(
-                f"{output}: {recording.channels} channels at {sample_rate} Hz cannot be written as {output.suffix}; choose .wav"
-            ) from error
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, values: np.ndarray) -> None:
-        """Append values (C, S)."""
-        frames = np.ascontiguousarray(values.T)
-        if self._shift:  # soundfile takes 32-bit numbers and keeps the upper bits
-            frames = np.clip(np.rint(frames * 2.0**self._shift), -(2**31), 2**31 - 1).astype(np.int32)
-        for start in range(0, len(frames), WRITTEN_AT_ONCE):
-            try:
-                self._file.write(frames[start : start + WRITTEN_AT_ONCE])
-            except (soundfile.LibsndfileError, AssertionError) as error:
-                raise self._failed() from error
-        self._frames += len(frames)
-
-    def finish(self) -> None:
-        """Close, and make sure that everything arrived."""
-        self._file.close()
-        try:
-            stored = soundfile.info(self._target).frames
-        except soundfile.LibsndfileError as error:
-            raise self._failed() from error
-        if stored < self._frames:
-            raise self._failed()
-
-    def _failed(self) -> InputError:
-        return InputError(f"{self._output}: could not be written whole, nothing was kept; is the disk full?")
-
-
-def _pass_on(sound: np.ndarray, converter: _Quantiser, factor: int, writer: _Writer, after: Spectrogram) -> None:
+def _pass_on(sound: np.ndarray, converter: _Quantiser, factor: int, writer: ValuesFile, after: Spectrogram) -> None:
     values = hold(converter.process(sound), factor)
     after.add(values)
     writer.write(values)
