@@ -27,6 +27,7 @@ _HOMES = {
     "transfer": "symbolic.rendering.transfer",
     "transfer_file": "symbolic.rendering.transfer",
     "TransferStream": "symbolic.rendering.transfer",
+    "blend_files": "symbolic.rendering.blending",
     "plot_piano_roll": "symbolic.midi.pianoroll",
     "tokenize_folder": "symbolic.corpus.tokenizing",
     "train": "symbolic.training.loop",
