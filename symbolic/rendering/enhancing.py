@@ -25,17 +25,17 @@ from symbolic.dsp.spectrogram import Spectrogram, draw_spectrograms
 from symbolic.errors import InputError, UsageError
 from symbolic.files import new_file, refuse_existing
 from symbolic.rendering.output import check_format
-from symbolic.rendering.recordings import LARGEST, LOWEST_RATE, Recording
+from symbolic.rendering.recordings import HIGHEST_RATE, LARGEST, LOWEST_RATE, Recording
 from symbolic.rendering.values_file import ValuesFile
 
 if TYPE_CHECKING:
     from symbolic.models.super_resolution import SuperResolution
 
-HIGHEST_RATE = 192_000
+HIGHEST_WRITTEN = 192_000
 LEAST_RATIO = 1.3  # below it there is next to nothing to fill in: 44.1 kHz to 48
 MOST_CHANNELS = 64
 BLOCK_SECONDS = 1.0
-OVERLOADS_TOLD = 1.0  # full scale
+SMALLEST_PIECE = 1 << 14
 
 
 @dataclass
@@ -71,8 +71,9 @@ class Enhancer:
     """
 
     def __init__(self, sample_rate: int, wanted: int, channels: int, model: str | Path | None = None, random_seed: int = 0) -> None:
-        from symbolic.models.super_resolution import SuperResolutionStream
+        from symbolic.models.super_resolution import PIECE, SuperResolutionStream
 
+        piece = max(SMALLEST_PIECE, PIECE // max(1, channels // 4))  # memory does not grow with the channels so soon
         self.networks: list[int] = []
         self.remarks: list[str] = []
         self._stages: list[Stage] = []
@@ -83,7 +84,7 @@ class Enhancer:
         for network in chosen_networks(sample_rate, wanted, model, self.remarks.append):
             self._stages += [
                 Resampler(rate, network.config.sample_rate, channels),
-                SuperResolutionStream(network, channels, random_seed=random_seed),
+                SuperResolutionStream(network, channels, random_seed=random_seed, piece=piece),
             ]
             rate = network.config.sample_rate
             self.networks.append(rate)
@@ -163,7 +164,7 @@ def chosen_networks(
         tell(f"{sample_rate:,} Hz hold all but the highest sounds: only resampled")
         return []
     chosen: list[SuperResolution] = []
-    network = _loaded(_bundle() / str(target))
+    network = _loaded(bundled_folder(target))
     while True:
         chosen.insert(0, network)
         least = network.config.sample_rate // max(network.config.ratios)
@@ -173,7 +174,7 @@ def chosen_networks(
         if not below:
             tell(f"{sample_rate:,} Hz is less than the network to {network.config.sample_rate:,} Hz learned from ({least:,} Hz)")
             return chosen
-        network = _loaded(_bundle() / str(below[-1]))
+        network = _loaded(bundled_folder(below[-1]))
 
 
 def bundled_networks() -> list[int]:
@@ -183,11 +184,19 @@ def bundled_networks() -> list[int]:
     return sorted(int(entry.name) for entry in _bundle().iterdir() if entry.name.isdigit() and (entry / "config.json").is_file())
 
 
-def check_rates(sample_rate: int, wanted: int) -> None:
+def bundled_folder(rate: int) -> Path:
+    """The folder of the network to `rate` that comes with the package. Raises `InputError`, one line, that lists the choices."""
+    if rate not in bundled_networks():
+        choices = ", ".join(map(str, bundled_networks())) or "none"
+        raise InputError(f"no super-resolution network to {rate} Hz comes with this package; there are: {choices}")
+    return _bundle() / str(rate)
+
+
+def check_rates(from_rate: int, sample_rate: int) -> None:
     """Raise `UsageError` for rates out of range."""
-    for name, rate in (("from-rate", sample_rate), ("sample-rate", wanted)):
-        if not LOWEST_RATE <= rate <= (HIGHEST_RATE if name == "sample-rate" else 4 * HIGHEST_RATE):
-            raise UsageError(f"{name} {rate} is outside {LOWEST_RATE} … {HIGHEST_RATE} Hz; 48000 is usual")
+    for name, rate, highest in (("from-rate", from_rate, HIGHEST_RATE), ("sample-rate", sample_rate, HIGHEST_WRITTEN)):
+        if not LOWEST_RATE <= rate <= highest:
+            raise UsageError(f"{name} {rate} is outside {LOWEST_RATE} … {highest} Hz; 48000 is usual")
 
 
 def enhance_file(
@@ -210,7 +219,7 @@ def enhance_file(
     `UsageError` for settings out of range and `InputError` for files that cannot be read or written, or exist (unless `force`).
     """
     source, output = Path(source), Path(output)
-    check_rates(from_rate or sample_rate, sample_rate)
+    check_rates(LOWEST_RATE if from_rate is None else from_rate, sample_rate)
     check_format(output, bit_depth, sample_rate)
     for path in (output, *([picture] if picture else [])):
         refuse_existing(path, force)
@@ -220,10 +229,7 @@ def enhance_file(
         if held > recording.sample_rate:
             raise UsageError(f"from-rate {held}: {source} has only {recording.sample_rate} Hz; leave the option out")
         narrowed = Resampler(recording.sample_rate, held, recording.channels)
-        try:
-            enhancer = Enhancer(held, sample_rate, recording.channels, model, random_seed)
-        except MemoryError as error:
-            raise InputError(f"{source}: {recording.channels} channels are too many for the memory there is") from error
+        enhancer = Enhancer(held, sample_rate, recording.channels, model, random_seed)
         before = Spectrogram(recording.sample_rate, recording.seconds) if picture else None
         after = Spectrogram(sample_rate, recording.seconds) if picture else None
         drawn = stack.enter_context(new_file(picture, force)) if picture else None
@@ -270,7 +276,7 @@ class _Rounding:
         self.samples += sound.shape[1]
         if self._bits is None or not sound.size:
             return sound
-        self.overloaded += int((np.abs(sound) > OVERLOADS_TOLD).sum())
+        self.overloaded += int((np.abs(sound) > 1.0).sum())
         if not sound.any():
             return sound
         return dequantise(quantise(sound, self._bits, self._generator), self._bits)

@@ -15,9 +15,9 @@ from symbolic.dsp.resampling import resample
 Shape = Callable[[np.ndarray, float, float, np.random.Generator], np.ndarray]
 
 
-def _sharp(sound: np.ndarray, rate: float, low: float, _random: np.random.Generator) -> np.ndarray:
-    """The resampler's own: open up to the edge."""
-    return np.asarray(resample(resample(sound, rate, low), low, rate)[: len(sound)])
+def _whole(sound: np.ndarray, _rate: float, _low: float, _random: np.random.Generator) -> np.ndarray:
+    """Nothing: the resampler's own filter, open up to the edge, comes after."""
+    return sound
 
 
 def _butterworth(sound: np.ndarray, rate: float, low: float, random: np.random.Generator) -> np.ndarray:
@@ -47,20 +47,23 @@ def _elliptic(sound: np.ndarray, rate: float, low: float, random: np.random.Gene
     return np.asarray(apply_iir(sound, iir_filter("low", edge, rate, 6, "ellip", ripple_db=0.2, attenuation_db=50.0), zero_phase=True))
 
 
-LEARNED: dict[str, Shape] = {"sharp": _sharp, "butterworth": _butterworth, "chebyshev": _chebyshev, "windowed": _windowed}
+LEARNED: dict[str, Shape] = {"sharp": _whole, "butterworth": _butterworth, "chebyshev": _chebyshev, "windowed": _windowed}
 UNSEEN: dict[str, Shape] = {"inverse chebyshev": _inverse_chebyshev, "elliptic": _elliptic}
 
 
-def left_of(sound: np.ndarray, rate: float, ratio: int, shape: str, random: np.random.Generator) -> np.ndarray:
-    """What is left of a sound (S,) after a rate `ratio` times lower, at the high rate again: (S,) float32.
+def kept_of(sound: np.ndarray, rate: float, ratio: int, shape: str, random: np.random.Generator) -> np.ndarray:
+    """The samples of a sound (S,) that a rate `ratio` times lower keeps: (⌈S / ratio⌉,) float64, the first at the same instant.
 
     Raises `KeyError` for a shape that is not known.
     """
     low = rate / ratio
     known = {**LEARNED, **UNSEEN}
     padded = np.pad(sound.astype(np.float64), (0, -len(sound) % ratio))
-    if shape == "sharp":
-        kept = known[shape](padded, rate, low, random)  # already there and back
-        return kept[: len(sound)].astype(np.float32)
-    kept = known[shape](padded, rate, low, random)[::ratio]
-    return np.asarray(resample(kept, low, rate))[: len(sound)].astype(np.float32)
+    filtered = known[shape](padded, rate, low, random)
+    return np.asarray(resample(filtered, rate, low)) if shape == "sharp" else filtered[::ratio]
+
+
+def left_of(sound: np.ndarray, rate: float, ratio: int, shape: str, random: np.random.Generator) -> np.ndarray:
+    """What is left of a sound (S,) after a rate `ratio` times lower, at the high rate again, by soxr: (S,) float32. Raises as `kept_of`."""
+    kept = kept_of(sound, rate, ratio, shape, random)
+    return np.asarray(resample(kept, rate / ratio, rate))[: len(sound)].astype(np.float32)
