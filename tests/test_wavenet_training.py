@@ -21,7 +21,8 @@ from symbolic.models.wavenet.configuration import WavenetConfig
 from symbolic.models.wavenet.sampling import Note, play_notes
 from symbolic.models.wavenet.saving import load_wavenet
 from symbolic.settings import load_settings, to_mapping
-from symbolic.training.wavenet import WavenetRun, WavenetSettings, score_notes, train_wavenet
+from symbolic.training.autoencoder import AutoencoderRun, score_notes
+from symbolic.training.wavenet import WavenetSettings, train_wavenet
 from symbolic.training.wavenet_notes import RecordedNote, codes_heard, draw_batch, margin_of
 
 TINY = WavenetConfig(channels=32, layers=6, cycle=6, kernel=2, code_samples=128, hold=16, conditioning=32, encoder_channels=16)
@@ -108,7 +109,7 @@ def test_ctrl_c_saves(notes, tmp_path):
             return super().__getitem__(index)
 
     run = tmp_path / "voice"
-    training = WavenetRun(notes, "notes", run, replace(QUICK, steps=1000), False)
+    training = AutoencoderRun(notes, "notes", run, replace(QUICK, steps=1000), False)
     training.learned = Stopping(training.learned)
     with pytest.raises(InputError, match=r"stopped at step \d+ and saved"):
         training.go()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from symbolic.models.wavenet.conditioning import PITCHES, VELOCITY_ROWS, between_rows
-from symbolic.models.wavenet.configuration import WavenetConfig
+from symbolic.models.wavenet.configuration import AutoencoderConfig
 
 WIDTH = 64
 SCALES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # codes of 32 ms: up to 2 s
@@ -20,7 +20,7 @@ class CodeWriter(nn.Module):
 
     scales: Tensor
 
-    def __init__(self, config: WavenetConfig) -> None:
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.code_samples = config.code_samples
         self.register_buffer("scales", torch.tensor(SCALES), persistent=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from symbolic.models.wavenet.configuration import WavenetConfig
+from symbolic.models.wavenet.configuration import AutoencoderConfig
 
 PITCHES = 128
 VELOCITY_ROWS = 9  # velocities 0, 16, … 128
@@ -17,7 +17,7 @@ VELOCITY_ROWS = 9  # velocities 0, 16, … 128
 class Conditioning(nn.Module):
     """Codes (B, F, `code_size`), pitch (B,) or (B, J), velocity (B,) → vectors (B, J, W), J = F · code_samples / hold."""
 
-    def __init__(self, config: WavenetConfig) -> None:
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         W = config.conditioning
         self.steps = config.code_samples // config.hold

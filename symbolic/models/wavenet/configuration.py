@@ -1,4 +1,4 @@
-"""What a WaveNet autoencoder of this project is made of: saved as config.json beside the weights.
+"""What an autoencoder of this project is made of: saved as config.json beside the weights.
 
 Lengths are in samples of `sample_rate`. A temporal code stands for `code_samples` samples (512 at 16 kHz: 32 ms), a conditioning
 vector for `hold` samples (32: 2 ms), so `code_samples // hold` of them go to a code.
@@ -6,25 +6,20 @@ vector for `hold` samples (32: 2 ms), so `code_samples // hold` of them go to a 
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from symbolic.errors import InputError
 
 VERSION = 1
-KIND = "symbolic-wavenet"
 
 
 @dataclass(frozen=True)
-class WavenetConfig:
-    """Shapes of the network. Raises `InputError` for shapes that do not fit together."""
+class AutoencoderConfig:
+    """What does not depend on the kind of decoder. Raises `InputError` for shapes that do not fit together."""
 
-    channels: int = 64
-    """Width of the decoder; a multiple of 32."""
-    layers: int = 30
-    cycle: int = 10
-    """Dilations double from 1 and begin again after this many layers: 1, 2, … 512, 1, 2, …"""
-    kernel: int = 3
-    """Samples that one layer looks at, its newest and older ones a dilation apart."""
+    KIND: ClassVar[str]
+    """Of the decoder: what `--kind` is told; config.json has "symbolic-" before it."""
+
     levels: int = 256
     """Codes of µ-law; `levels // 2` is silence."""
     sample_rate: int = 16000
@@ -41,15 +36,42 @@ class WavenetConfig:
         for name, value in dataclasses.asdict(self).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} is {value!r}; a whole number from 1 is wanted")
-        for name in ("channels", "conditioning"):
-            if getattr(self, name) % 32:
-                raise InputError(f"{name} is {getattr(self, name)}; a multiple of 32 is wanted")
-        if self.kernel < 2:
-            raise InputError(f"kernel is {self.kernel}; 2 or 3 is wanted")
+        self.check_multiple("conditioning", 32)
         if self.levels % 128:
             raise InputError(f"levels is {self.levels}; a multiple of 128 is wanted, such as 256")
         if self.code_samples % self.hold:
             raise InputError(f"hold ({self.hold}) must divide code_samples ({self.code_samples})")
+
+    def check_multiple(self, name: str, of: int) -> None:
+        """Raise `InputError` unless a field is a multiple."""
+        if getattr(self, name) % of:
+            raise InputError(f"{name} is {getattr(self, name)}; a multiple of {of} is wanted")
+
+    @property
+    def multiplications(self) -> int:
+        """Products of weights and numbers for one sample, at batch 1."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class WavenetConfig(AutoencoderConfig):
+    """Shapes of a WaveNet autoencoder."""
+
+    KIND: ClassVar[str] = "wavenet"
+
+    channels: int = 64
+    """Width of the decoder; a multiple of 32."""
+    layers: int = 30
+    cycle: int = 10
+    """Dilations double from 1 and begin again after this many layers: 1, 2, … 512, 1, 2, …"""
+    kernel: int = 3
+    """Samples that one layer looks at, its newest and older ones a dilation apart."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_multiple("channels", 32)
+        if self.kernel < 2:
+            raise InputError(f"kernel is {self.kernel}; 2 or 3 is wanted")
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -69,19 +91,28 @@ class WavenetConfig:
         return self.layers * layer + head + self.layers * 2 * self.channels * self.conditioning // self.hold
 
 
-def to_json(config: WavenetConfig) -> dict[str, Any]:
+Config = TypeVar("Config", bound=AutoencoderConfig)
+
+
+def to_json(config: AutoencoderConfig) -> dict[str, Any]:
     """What config.json holds."""
-    return {"kind": KIND, "version": VERSION, **dataclasses.asdict(config)}
+    return {"kind": f"symbolic-{config.KIND}", "version": VERSION, **dataclasses.asdict(config)}
 
 
-def from_json(content: Any) -> WavenetConfig:
-    """The configuration that `to_json` gave. Raises `ValueError` for another kind or version, and `InputError` for shapes."""
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise ValueError(f"it is of the kind {content.get('kind')!r}, not {KIND!r}" if isinstance(content, dict) else "it is no mapping")
+def from_json(content: Any, *kinds: type[Config]) -> Config:
+    """The configuration of one of `kinds` that `to_json` gave.
+
+    Raises `ValueError` for another kind or version, and `InputError` for shapes.
+    """
+    known = {f"symbolic-{kind.KIND}": kind for kind in kinds}
+    if not isinstance(content, dict) or content.get("kind") not in known:
+        wanted = " or ".join(map(repr, known))
+        raise ValueError(f"it is of the kind {content.get('kind')!r}, not {wanted}" if isinstance(content, dict) else "it is no mapping")
     if content.get("version") != VERSION:
         raise ValueError(f"it has version {content.get('version')!r}, this program reads version {VERSION}; another release made it")
+    kind = known[content["kind"]]
     fields = {key: value for key, value in content.items() if key not in ("kind", "version")}
-    known = {field.name for field in dataclasses.fields(WavenetConfig)}
-    if fields.keys() != known:
-        raise ValueError(f"its settings differ from those wanted in {', '.join(sorted(fields.keys() ^ known))}")
-    return WavenetConfig(**fields)
+    names = {field.name for field in dataclasses.fields(kind)}
+    if fields.keys() != names:
+        raise ValueError(f"its settings differ from those wanted in {', '.join(sorted(fields.keys() ^ names))}")
+    return kind(**fields)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from symbolic.models.wavenet.configuration import WavenetConfig
+from symbolic.models.wavenet.configuration import AutoencoderConfig
 
 FLOOR = 1e-4  # of a magnitude, 80 dB below a full-scale sine
 
@@ -23,7 +23,7 @@ class Encoder(nn.Module):
 
     window: Tensor
 
-    def __init__(self, config: WavenetConfig) -> None:
+    def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
         H = config.encoder_channels

@@ -31,12 +31,6 @@ class Lanes:
         return len(self.codes)
 
 
-def fits(decoder: Decoder) -> bool:
-    """Whether a decoder can be played natively: in float32, on the processor."""
-    weight = decoder.head.weight
-    return weight.device.type == "cpu" and weight.dtype == torch.float32
-
-
 class NativeDecoder:
     """The packed weights of a decoder; they do not follow later changes of it. `processor` as for `machine_code`."""
 

@@ -9,15 +9,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from symbolic.models.wavenet.autoencoder import Wavenet
-from symbolic.models.wavenet.native import NativeDecoder, fits
-from symbolic.models.wavenet.queues import TensorDecoder
+from symbolic.models.wavenet.autoencoder import Autoencoder, Player
 
 LANES = 16  # in a thread: more are no faster, and each has 1.6 MB of queues
 FRAMES = 8  # conditioning vectors played in one call: 256 samples
@@ -40,7 +37,7 @@ class Note:
 
 @torch.no_grad()
 def play_notes(
-    model: Wavenet, notes: Sequence[Note], *, temperature: float = 1.0, threads: int = 1, native: bool | None = None,
+    model: Autoencoder, notes: Sequence[Note], *, temperature: float = 1.0, threads: int = 1, native: bool | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[np.ndarray]:  # fmt: skip
     """µ-law codes (samples,) uint8 of each note. `progress` is called with samples done, from any thread.
@@ -52,8 +49,7 @@ def play_notes(
     for note in notes:
         if note.codes.ndim != 2 or note.codes.shape[1] != model.config.code_size or not len(note.codes):
             raise ValueError(f"codes have the shape {tuple(note.codes.shape)}; this model wants (1 or more, {model.config.code_size})")
-    native = fits(model.decoder) if native is None else native
-    decoder: Any = NativeDecoder(model.decoder) if native else TensorDecoder(model.decoder)
+    decoder = model.player(native)
     voices = [_Voice(model, note) for note in notes]
     waiting = deque(sorted((voice for voice in voices if voice.note.samples > 0), key=lambda voice: -voice.note.samples))
     workers = max(1, min(threads, len(waiting)))
@@ -72,7 +68,7 @@ def play_notes(
 class _Voice:
     """One note being played."""
 
-    def __init__(self, model: Wavenet, note: Note) -> None:
+    def __init__(self, model: Autoencoder, note: Note) -> None:
         self.model, self.note = model, note
         self.made = np.empty(max(0, note.samples), dtype=np.uint8)
         self.done = 0
@@ -117,7 +113,7 @@ class _Voice:
 
 @torch.no_grad()
 def _work(
-    decoder: Any, waiting: deque[_Voice], count: int, temperature: float, stop: threading.Event, progress: Callable[[int], None] | None
+    decoder: Player, waiting: deque[_Voice], count: int, temperature: float, stop: threading.Event, progress: Callable[[int], None] | None
 ) -> None:
     """Play notes from `waiting` in at most `count` lanes until none is left."""
     active: list[_Voice] = []

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from symbolic.errors import InputError
 from symbolic.files import new_file
-from symbolic.models.wavenet.autoencoder import Wavenet
+from symbolic.models.wavenet.autoencoder import Autoencoder
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def blended(first: Tensor, second: Tensor, share: float) -> Tensor:
     return stretched(first, count) * (1 - share) + stretched(second, count) * share
 
 
-def fingerprint(model: Wavenet) -> str:
+def fingerprint(model: Autoencoder) -> str:
     """16 hexadecimal digits that tell this encoder and decoder from others; rounding the weights to bfloat16 keeps them."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
@@ -63,14 +63,14 @@ def fingerprint(model: Wavenet) -> str:
     return digest.hexdigest()[:16]
 
 
-def save_codes(note: CodedNote, model: Wavenet, path: str | Path, force: bool = False) -> None:
+def save_codes(note: CodedNote, model: Autoencoder, path: str | Path, force: bool = False) -> None:
     """Write codes to a file of a few kilobytes. Raises `InputError` when it exists or cannot be written."""
     told = {"pitch": note.pitch, "velocity": note.velocity, "samples": note.samples, "model": fingerprint(model)}
     with new_file(Path(path), force) as temporary:
         save_file({"codes": note.codes.contiguous()}, temporary, metadata={"symbolic-codes": json.dumps(told)})
 
 
-def load_codes(path: str | Path, model: Wavenet) -> CodedNote:
+def load_codes(path: str | Path, model: Autoencoder) -> CodedNote:
     """Codes from a file. Raises `InputError` when it is missing, damaged, or made by another model."""
     path = Path(path)
     if not path.is_file():
