@@ -28,6 +28,8 @@ _HOMES = {
     "transfer_file": "symbolic.rendering.transfer",
     "TransferStream": "symbolic.rendering.transfer",
     "blend_files": "symbolic.rendering.blending",
+    "enhanced_to": "symbolic.rendering.enhancing",
+    "enhance_file": "symbolic.rendering.enhancing",
     "plot_piano_roll": "symbolic.midi.pianoroll",
     "tokenize_folder": "symbolic.corpus.tokenizing",
     "train": "symbolic.training.loop",

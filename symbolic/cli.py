@@ -15,6 +15,7 @@ from typing import Any
 
 from symbolic.commands.blend import add_blend
 from symbolic.commands.console import MODEL_HELP, SEED_HELP, Outcome, Progress, music_output, render_to, seed_of, told_sound
+from symbolic.commands.enhance import add_enhance
 from symbolic.commands.middle import add_middle
 from symbolic.commands.originality import add_originality, index_for
 from symbolic.commands.signal_bench import add_signal
@@ -357,6 +358,7 @@ def _parser() -> argparse.ArgumentParser:
     add_voice(verb)
     add_transfer(verb)
     add_blend(verb)
+    add_enhance(verb)
 
     sub = verb("tokenize", tokenize_command, "turn a folder of MIDI into a dataset to train on")
     sub.add_argument("folder", metavar="FOLDER", help="searched with all folders below it; each first-level folder is a collection")
