@@ -13,6 +13,7 @@ from symbolic.errors import UsageError
 
 TRAINERS = {
     "ddsp": "symbolic.training.voices.loop:train_voice",
+    "struck": "symbolic.training.voices.struck:train_struck",
     "wavenet": "symbolic.training.wavenet:train_wavenet",
 }
 """Kinds of voices, and what trains one: a function of (folder, output, settings, resume=, tell=) that gives its facts.
@@ -20,7 +21,7 @@ TRAINERS = {
 The facts hold `kind` (ddsp where it is missing), `word` ("good", or what the held-out loss is), `held_out` with `loss` and `step`,
 `steps` and `training_seconds`. Every kind but ddsp keeps them in VOICE/voice.json, with the compass as MIDI pitches.
 """
-SIZES = ("channels", "layers")
+SIZES = ("channels", "layers", "partials")
 """What config.json says of the size of a network, as far as a kind has it."""
 
 

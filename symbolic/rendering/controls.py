@@ -70,7 +70,7 @@ class NoteControls:
     def __init__(self, preset: Preset, note: PlayedNote, part: Part, sample_rate: int, release: float | None = None) -> None:
         self.preset, self.part, self.start = preset, part, note.start
         self.pitch, self.frame_seconds = note.pitch, hop_of(sample_rate) / sample_rate
-        self.spectrum = spectrum_of(preset, note.pitch, note.velocity, sample_rate)
+        self.spectrum = self._spectrum(note.pitch, note.velocity, sample_rate)
         let_go = math.inf if preset.one_shot and release is None else (note.release if release is None else release)
         self.held = max(let_go - note.start, SHORTEST_SECONDS)
         self.gain = NOTE_GAIN * float(db_to_gain(preset.level)) * velocity_gain(note.velocity) ** preset.dynamics
@@ -92,6 +92,9 @@ class NoteControls:
         side = max(-0.8, min(0.8, preset.keyboard * (self.pitch - 60) / 36)) + preset.stereo
         self.places = [max(-1.0, min(1.0, side + preset.width * float(place))) for place in spread]
         self.seconds = self._seconds()
+
+    def _spectrum(self, pitch: int, velocity: int, sample_rate: int) -> Spectrum:
+        return spectrum_of(self.preset, pitch, velocity, sample_rate)
 
     def tones(self, first: int, last: int) -> list[Tone]:
         """The copies' controls at the frame borders first … last (inclusive), counted from the note's start."""
@@ -216,7 +219,7 @@ def spectrum_of(preset: Preset, pitch: int, velocity: int, sample_rate: int) -> 
     # A partial fades out below half the sample rate, so that vibrato and bend do not switch it on and off.
     weights = weights * np.clip((0.5 - hertz / sample_rate) / 0.03, 0, 1)
     reference = weights * _low_pass(hertz, base_cutoff, preset.slope)
-    scale = 1 / max(math.sqrt(float(((reference * _hearing(hertz)) ** 2).sum())), 1e-9)
+    scale = 1 / max(math.sqrt(float(((reference * hearing(hertz)) ** 2).sum())), 1e-9)
     widest = weights * _low_pass(hertz, cutoff * max(1.0, preset.bright_start), preset.slope)
     kept = widest > widest.max() * float(db_to_gain(QUIETEST_PARTIAL))
     ratios, weights, hertz = ratios[kept], weights[kept], hertz[kept]
@@ -251,7 +254,7 @@ def _low_pass(hertz: np.ndarray, cutoff: float | np.ndarray, slope: float) -> np
     return 1 / np.sqrt(1 + np.exp(np.minimum(np.float32(2 * slope) * ratio, np.float32(60))))
 
 
-def _hearing(hertz: np.ndarray) -> np.ndarray:
+def hearing(hertz: np.ndarray) -> np.ndarray:
     """How much a partial counts for loudness: little in the deep bass, somewhat more in the presence region."""
     deep = np.maximum(hertz**2 / (hertz**2 + 90.0**2), 0.2)  # below 45 Hz no amount of gain would make up for the ear
     return deep * (1 + 0.6 * hertz**2 / (hertz**2 + 1500.0**2))

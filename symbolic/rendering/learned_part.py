@@ -1,36 +1,54 @@
-"""A part given to learned voices: which voice plays which note, as phrases; and one line about notes that lie outside a voice."""
+"""A part given to learned voices: which voice plays which note, as phrases; and one line about notes that lie outside a voice.
 
+A part of a struck instrument has one voice for all its notes, and no phrases: each stroke is for itself.
+"""
+
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symbolic.dsp.units import hz_to_midi
-from symbolic.models.voices.bundled import bundled_voices
+from symbolic.models.voices.bundled import bundled_struck, bundled_voices, voice_folder
+from symbolic.models.voices.struck import StruckVoice, load_struck
 from symbolic.rendering.expression import bundled_expression
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.phrase_player import decoder_of
 from symbolic.rendering.phrases import Phrase, phrases_of
-from symbolic.rendering.programs import LearnedProgram, learned_programs
+from symbolic.rendering.programs import LearnedProgram, learned_programs, struck_programs
 
 BEYOND = 1.5  # semitones beyond its recordings that a voice is still told the truth about the pitch
 
 
 @dataclass(frozen=True)
 class LearnedPart:
-    """Pairs of a voice's name and a phrase, in order of their beginnings; `remark` is "" or a line for a person."""
+    """Pairs of a voice's name and a phrase, in order of their beginnings; or the voice that each note is struck on.
 
-    phrases: tuple[tuple[str, Phrase], ...]
-    remark: str
+    `remark` is "" or a line for a person.
+    """
+
+    phrases: tuple[tuple[str, Phrase], ...] = ()
+    remark: str = ""
+    struck: StruckVoice | None = None
 
 
 def learned_parts(parts: Sequence[Part]) -> dict[int, LearnedPart]:
     """The parts, by index, whose program has learned voices, all of them there for the notes it plays."""
-    programs, there = learned_programs(), set(bundled_voices())
+    programs, there, strings = learned_programs(), set(bundled_voices()), set(bundled_struck())
     found = {}
     for part in parts:
+        if not part.is_drum and struck_programs().get(part.program) in strings:
+            found[part.index] = LearnedPart(struck=struck_voice(struck_programs()[part.program]))
+            continue
         program = None if part.is_drum else programs.get(part.program)
         if program is not None and {program.voice_of(note.pitch) for note in part.notes} <= there:
             found[part.index] = _learned(part, program)
     return found
+
+
+@functools.cache
+def struck_voice(name: str) -> StruckVoice:
+    """A bundled struck voice, loaded once."""
+    return load_struck(voice_folder(name))
 
 
 def _learned(part: Part, program: LearnedProgram) -> LearnedPart:

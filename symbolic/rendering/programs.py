@@ -40,6 +40,12 @@ def learned_programs() -> dict[int, LearnedProgram]:
 
 
 @functools.cache
+def struck_programs() -> dict[int, str]:
+    """The names of the struck voices that play programs which are left to the synthesizer."""
+    return {number: str(entry["struck"]) for number, entry in program_table().items() if "struck" in entry}
+
+
+@functools.cache
 def program_table() -> dict[int, dict[str, Any]]:
     """The table as it stands: an entry with `name` and `voices` for each of the 128 programs."""
     import yaml

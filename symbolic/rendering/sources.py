@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from symbolic.models.voices.struck import StruckVoice
 from symbolic.rendering.controls import NoteControls
 from symbolic.rendering.drums import choke_times, drum_preset
 from symbolic.rendering.instruments import PROGRAMS
@@ -14,6 +15,7 @@ from symbolic.rendering.learned_part import LearnedPart
 from symbolic.rendering.performance import Curve, Part, PlayedNote, volume_gain
 from symbolic.rendering.phrase_player import RATE, PhrasePlayer
 from symbolic.rendering.presets import Preset
+from symbolic.rendering.struck_controls import StruckControls, StruckSound
 from symbolic.rendering.voices import Voice, pan_gains
 
 DEFAULT_GAIN = float(volume_gain(100))  # General MIDI: volume 100, expression 127
@@ -90,10 +92,11 @@ class Source:
 
 
 class SynthesizedSource(Source):
-    """A part on the synthesizer: a voice for each note that sounds."""
+    """A part on the synthesizer, or on a struck voice: a `Voice` for each note that sounds."""
 
-    def __init__(self, part: Part, place: float, sample_rate: int) -> None:
+    def __init__(self, part: Part, place: float, sample_rate: int, struck: StruckVoice | None = None) -> None:
         super().__init__(part, place, sample_rate)
+        self._struck = struck
         self.voices: list[Voice] = []
         self._next_note = 0
         self._stops = choke_times(part.notes) if part.is_drum else [None] * len(part.notes)
@@ -108,7 +111,7 @@ class SynthesizedSource(Source):
         notes = self.part.notes
         while self._next_note < len(notes) and round(notes[self._next_note].start * self.sample_rate) < until:
             note, stop = notes[self._next_note], self._stops[self._next_note]
-            voice = Voice(NoteControls(self._preset(note), note, self.part, self.sample_rate, stop), self.sample_rate)
+            voice = self._voice(note, stop)
             self.end = max(self.end, voice.end)
             self.voices.append(voice)
             self._next_note += 1
@@ -116,6 +119,12 @@ class SynthesizedSource(Source):
     def forget(self) -> None:
         """Let go of the notes that have ended."""
         self.voices = [voice for voice in self.voices if not voice.done]
+
+    def _voice(self, note: PlayedNote, stop: float | None) -> Voice:
+        preset = self._preset(note)
+        if self._struck is not None:
+            return StruckSound(StruckControls(preset, self._struck, note, self.part, self.sample_rate, stop), self.sample_rate)
+        return Voice(NoteControls(preset, note, self.part, self.sample_rate, stop), self.sample_rate)
 
     def _preset(self, note: PlayedNote) -> Preset:
         return drum_preset(note.pitch) if self.part.is_drum else PROGRAMS[self.part.program]
@@ -191,4 +200,6 @@ class _Resampled:
 
 def source_of(part: Part, place: float, sample_rate: int, learned: LearnedPart | None) -> Source:
     """A part on learned voices where it was planned so, else on the synthesizer."""
-    return SynthesizedSource(part, place, sample_rate) if learned is None else LearnedSource(part, place, sample_rate, learned)
+    if learned is None or learned.struck is not None:
+        return SynthesizedSource(part, place, sample_rate, learned.struck if learned else None)
+    return LearnedSource(part, place, sample_rate, learned)

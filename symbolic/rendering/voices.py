@@ -50,7 +50,7 @@ class Voice:
         sound = np.zeros((2, (last - first) * hop), np.float32)
         for copy, tone in enumerate(controls.tones(first, last)):
             mono = oscillator_bank(tone.frequency, controls.spectrum.ratios, tone.amplitudes, self._phases[copy], hop, rate)
-            _place(sound, mono, tone.place)
+            place_in(sound, mono, tone.place)
         middle = sum(controls.places) / len(controls.places)
         for index, hiss in enumerate(controls.hisses(first, last)):
             if hiss is None or not (heard := np.flatnonzero(hiss.level > INAUDIBLE)).size:
@@ -59,7 +59,7 @@ class Voice:
             noise, memory, seed = controls.preset.noises[index], self._filters[index], self._seeds[index : index + 1]
             centre, level = hiss.centre[:points], hiss.level[:points]
             mono = filtered_noise(noise.kind, centre, noise.sharpness, level, memory, seed, hop, rate)
-            _place(sound[:, : len(mono)], mono, middle)
+            place_in(sound[:, : len(mono)], mono, middle)
         return sound
 
 
@@ -69,7 +69,8 @@ def pan_gains(place: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle)
 
 
-def _place(sound: np.ndarray, mono: np.ndarray, place: float) -> None:
+def place_in(sound: np.ndarray, mono: np.ndarray, place: float) -> None:
+    """Add mono sound (S,) to stereo sound (2, S) at a place −1 … 1."""
     if place == 0.0:
         sound += mono
         return

@@ -1,6 +1,6 @@
 """Voices by name or folder: those that come with the package, and anybody's own. None needs a network.
 
-PACKAGE/pretrained/voices/NAME/    config.json, voice.safetensors in float16, README.md (the card)
+PACKAGE/pretrained/voices/NAME/    config.json, voice.safetensors (or struck.safetensors) in float16, README.md (the card)
 
 A name wins over a folder of the same name: `violin` is the bundled voice, `./violin` or a `Path` the folder here.
 """
@@ -14,17 +14,22 @@ from symbolic.errors import InputError
 if TYPE_CHECKING:
     from symbolic.models.voices.decoder import VoiceDecoder
 
-WEIGHTS = "voice.safetensors"
+WEIGHTS, TABLE = "voice.safetensors", "struck.safetensors"
 
 
 def bundled_voices() -> list[str]:
-    """Names of the voices that come with the package, in alphabetical order."""
-    return sorted(entry.name for entry in _bundle().iterdir() if (entry / WEIGHTS).is_file()) if _bundle().is_dir() else []
+    """Names of the voices that come with the package and sing (pitch and loudness in, sound out), in alphabetical order."""
+    return _names(WEIGHTS)
+
+
+def bundled_struck() -> list[str]:
+    """Names of the struck voices that come with the package: pianos, guitars, basses, harps."""
+    return _names(TABLE)
 
 
 def voice_folder(name_or_folder: str | Path) -> Path:
     """The folder of a bundled voice's name, or of a path. Raises `InputError`, one line, that lists the choices."""
-    names = bundled_voices()
+    names = bundled_voices() + bundled_struck()
     if isinstance(name_or_folder, str) and name_or_folder in names:
         return _bundle() / name_or_folder
     folder = Path(name_or_folder)
@@ -43,6 +48,10 @@ def load_voice(name_or_folder: str | Path) -> "tuple[VoiceDecoder, dict[str, Any
     from symbolic.models.voices.voice import load_decoder  # torch is not needed to know which voices there are
 
     return load_decoder(voice_folder(name_or_folder))
+
+
+def _names(file: str) -> list[str]:
+    return sorted(entry.name for entry in _bundle().iterdir() if (entry / file).is_file()) if _bundle().is_dir() else []
 
 
 def _bundle() -> Path:
