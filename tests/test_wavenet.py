@@ -261,7 +261,7 @@ def test_the_encoder_hears_loudness_and_place():
 
 
 def test_codes_are_standardised():
-    """In training over the batch; afterwards as the batches were, one by one, so that a code does not depend on the others."""
+    """At first over the batch; afterwards as the batches were, one by one, so that a code does not depend on the others."""
     standard = Standardise(3)
     spread, middle = torch.tensor([1.0, 5.0, 0.2]), torch.tensor([0.0, 7.0, -2.0])
     for step in range(100):
@@ -389,3 +389,22 @@ def test_shapes_that_do_not_fit(fields):
     name, value = next(iter(fields.items()))
     with pytest.raises(InputError, match=rf"{name}.*{value}"):
         WavenetConfig(**fields)
+
+
+def test_codes_in_training_do_not_depend_on_the_notes_beside():
+    """A batch holds few notes: a row comes out as it does later, whatever stands beside it, and gradients still see the batch."""
+    torch.manual_seed(0)
+    standard = Standardise(4)
+    for _ in range(600):
+        standard(3 + 2 * torch.randn(2, 1, 4) + 0.5 * torch.randn(2, 12, 4))
+    row = 3 + torch.randn(1, 12, 4)
+    beside = [torch.cat([row, other]) for other in (3 + 0.1 * torch.randn(1, 12, 4), 6 + torch.randn(1, 12, 4))]
+    first, second = (standard(batch)[0] for batch in beside)
+    later = standard.eval()(row)[0]
+    assert (first - second).abs().max() < 0.1
+    assert (first - later).abs().max() < 0.1
+    standard.train()
+    given = beside[0].clone().requires_grad_()
+    standard(given)[..., 0].sum().backward()
+    assert given.grad is not None
+    assert float(given.grad.sum().abs()) < 1e-4  # a batch moved as a whole stays where it is

@@ -50,15 +50,19 @@ class Encoder(nn.Module):
 
 
 class Standardise(nn.Module):
-    """Numbers (…, K) → mean 0 and variance 1 of each: in training over the batch, later as it was in training."""
+    """Numbers (…, K) → mean 0 and variance 1 of each: for the first `settling` batches over the batch, then over what was heard so far.
+
+    A batch holds few notes, and its own mean and variance would make a note's codes depend on the notes beside it. So later values are
+    those by the mean and variance that are kept, gradients those by the batch's (S. Ioffe, "Batch Renormalization", 2017).
+    """
 
     mean: Tensor
     variance: Tensor
     seen: Tensor
 
-    def __init__(self, size: int, slowest: float = 0.02) -> None:
+    def __init__(self, size: int, slowest: float = 0.02, settling: int = 200) -> None:
         super().__init__()
-        self.slowest = slowest
+        self.slowest, self.settling = slowest, settling
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("variance", torch.ones(size))
         self.register_buffer("seen", torch.zeros(()))
@@ -69,12 +73,18 @@ class Standardise(nn.Module):
             return (x - self.mean) * torch.rsqrt(self.variance + 1e-3)
         rows = x.flatten(0, -2)
         mean, variance = rows.mean(0), rows.var(0, correction=0)
+        even = (x - mean) * torch.rsqrt(variance + 1e-3)
         with torch.no_grad():
             share = (1 / (self.seen + 1)).clamp(min=self.slowest)
+            settled = (self.seen >= self.settling).to(x.dtype)
+            between = settled * share * (1 - share) * (mean - self.mean).square()  # means of batches vary, too
+            self.variance.lerp_(variance, share).add_(between)
             self.mean.lerp_(mean, share)
-            self.variance.lerp_(variance, share)
-            self.seen.add_(1).clamp_(max=1 / self.slowest)
-        return (x - mean) * torch.rsqrt(variance + 1e-3)
+            self.seen.add_(1).clamp_(max=self.settling)
+            kept = torch.rsqrt(self.variance + 1e-3)
+            scale = torch.lerp(torch.ones_like(kept), torch.sqrt(variance + 1e-3) * kept, settled)
+            offset = settled * (mean - self.mean) * kept
+        return even * scale + offset
 
 
 def _even(x: Tensor) -> Tensor:
