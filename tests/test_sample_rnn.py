@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+import yaml
 
+from symbolic.cli import main
 from symbolic.errors import InputError
 from symbolic.models.sample_rnn.autoencoder import SampleRnn
 from symbolic.models.sample_rnn.configuration import SampleRnnConfig
@@ -18,7 +21,7 @@ from symbolic.models.wavenet.configuration import WavenetConfig
 from symbolic.models.wavenet.sampling import Note, play_notes
 from symbolic.models.wavenet.saving import load_wavenet, save_wavenet
 from symbolic.rendering.wavenet_voice import WavenetVoice
-from symbolic.settings import load_settings
+from symbolic.settings import load_settings, to_mapping
 from symbolic.training.autoencoder import score_notes
 from symbolic.training.sample_rnn import SampleRnnSettings, train_sample_rnn
 from symbolic.training.wavenet_notes import RecordedNote
@@ -227,6 +230,22 @@ def test_a_run_starts_from_a_voice_of_its_kind(trained, notes, tmp_path):
     save_wavenet(Wavenet(WavenetConfig(channels=32, layers=2, **SHARED)), tmp_path / "wavenet")
     with pytest.raises(InputError, match="this is a wavenet, and a sample-rnn is to be trained"):
         train_sample_rnn(notes, tmp_path / "other", replace(QUICK, from_voice=str(tmp_path / "wavenet")))
+
+
+def test_the_commands(tmp_path, capsys):
+    """`voice train --kind sample-rnn` and `voice show`, as a person types them."""
+    folder, voice, settings = tmp_path / "recordings", tmp_path / "voice", tmp_path / "settings.yaml"
+    folder.mkdir()
+    for pitch, name in ((69, "A4"), (72, "C5"), (76, "E5")):
+        soundfile.write(folder / f"flute_{name}_1_forte.wav", np.pad(tone(pitch, 0.4), (800, 800)), 16000)
+    settings.write_text(yaml.safe_dump(to_mapping(replace(QUICK, steps=1))))
+    assert main(["voice", "train", str(folder), "-o", str(voice), "--kind", "sample-rnn", "--settings", str(settings)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("bits per sample, where a guess costs 8, at step 1")
+    assert main(["voice", "show", str(voice)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{voice}: sample-rnn of 32 recurrent and 32 hidden at 16000 Hz"
+    assert main(["voice", "show", "nothing", "--kind", "sample-rnn"]) == 1
+    assert "no bundled SampleRNN of this name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line", ["hidden: 20", "frame: 24", "frame: 6", "recurrent: 0", "told: 8", "hold: 5", "depth: 3"])

@@ -15,13 +15,14 @@ TRAINERS = {
     "ddsp": "symbolic.training.voices.loop:train_voice",
     "struck": "symbolic.training.voices.struck:train_struck",
     "wavenet": "symbolic.training.wavenet:train_wavenet",
+    "sample-rnn": "symbolic.training.sample_rnn:train_sample_rnn",
 }
 """Kinds of voices, and what trains one: a function of (folder, output, settings, resume=, tell=) that gives its facts.
 
 The facts hold `kind` (ddsp where it is missing), `word` ("good", or what the held-out loss is), `held_out` with `loss` and `step`,
 `steps` and `training_seconds`. Every kind but ddsp keeps them in VOICE/voice.json, with the compass as MIDI pitches.
 """
-SIZES = ("channels", "layers", "partials")
+SIZES = ("channels", "layers", "partials", "recurrent", "hidden")
 """What config.json says of the size of a network, as far as a kind has it."""
 
 
@@ -79,12 +80,14 @@ def add_voice(verb: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("folder", metavar="FOLDER", help="recordings (WAV, FLAC, MP3, OGG; any rate), also in folders below it")
     sub.add_argument("-o", "--output", required=True, metavar="VOICE", help="the voice's folder to make")
     sub.add_argument("--kind", default="ddsp", metavar="KIND", help=f"the kind of voice: {', '.join(TRAINERS)}")
-    sub.add_argument("--settings", metavar="YAML", help="training settings; see docs/voices.md, and docs/waveforms.md for wavenet")
+    sub.add_argument("--settings", metavar="YAML", help="training settings; see docs/voices.md; docs/waveforms.md for wavenet, sample-rnn")
     sub.add_argument("--resume", action="store_true", help="go on where a training stopped")
     sub = child("show", voice_show_command, "tell what is known of a voice")
     sub.add_argument("voice", metavar="VOICE", help="a bundled voice's name, or a folder made by symbolic voice train")
     sub.add_argument(
-        "--kind", metavar="KIND", help="where bundled voices of several kinds have the name: ddsp or wavenet (default: ddsp, then wavenet)"
+        "--kind",
+        metavar="KIND",
+        help="where bundled voices of several kinds have the name: ddsp, wavenet, sample-rnn (default: in this order)",
     )
 
 
@@ -99,8 +102,9 @@ def _folder_of(voice: str, kind: str | None) -> Path:
 
     if kind not in (None, *TRAINERS):
         raise UsageError(f"--kind {kind}: unknown; choose {' or '.join(TRAINERS)}")
-    if kind == "wavenet" or (kind is None and voice not in bundled_voices() and voice in bundled_wavenets()):
-        return wavenet_folder(voice)
+    for sampled in ("wavenet", "sample-rnn"):
+        if kind == sampled or (kind is None and voice not in bundled_voices() and voice in bundled_wavenets(sampled)):
+            return wavenet_folder(voice, sampled)
     return voice_folder(voice)
 
 

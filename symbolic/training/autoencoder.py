@@ -173,7 +173,7 @@ class AutoencoderRun(AveragedRun):
         torch.manual_seed(settings.random_seed)
         model = new_autoencoder(settings.network)
         if settings.from_voice is not None and not resume:
-            model.load_state_dict(load_wavenet(wavenet_folder(settings.from_voice)).state_dict())
+            model.load_state_dict(load_wavenet(wavenet_folder(settings.from_voice, settings.network.KIND)).state_dict())
         self.margin = margin_of(model.encoder, settings.frames, settings.shift_semitones)
         super().__init__(model, where, fingerprint(self.learned), output, settings, resume)
 
@@ -236,7 +236,7 @@ def _started_from(settings: Settings, resumed: Path | None) -> Settings:
     if resumed is not None:
         config = load_settings(kind, resumed / "training" / "settings.yaml").network
     else:
-        config = load_wavenet(wavenet_folder(settings.from_voice)).config
+        config = load_wavenet(wavenet_folder(settings.from_voice, settings.network.KIND)).config
         if config.KIND != settings.network.KIND:
             raise InputError(f"from_voice {settings.from_voice}: this is a {config.KIND}, and a {settings.network.KIND} is to be trained")
         if settings.network not in (config, type(config)()):
