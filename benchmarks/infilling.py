@@ -28,6 +28,7 @@ from symbolic.training.evaluation import opened, token_nats
 
 LONGEST = 4096  # tokens of a rearranged piece
 DRAWS, ORDER = 2000, 5
+GAPS = ((1, 2), (3, 4), (5, 8))  # bars, each told in a line of its own
 
 
 @dataclass
@@ -39,6 +40,8 @@ class Asked:
     alone: np.ndarray
     alone_scored: np.ndarray
     notes: int
+    bars: int = 0
+    """Of a gap."""
 
 
 def asked_of(ids: np.ndarray, kind: str, arranger: Arranger, generator: np.random.Generator) -> Asked | None:
@@ -74,7 +77,7 @@ def one_gap(ids: np.ndarray, arranger: Arranger, generator: np.random.Generator)
     question = arranger.filling(before, arranger.near(ids[edges[gap + bars] : edges[-1]]), bars)
     given, alone = (np.concatenate((part, answer)).astype(np.int64) for part in (question, np.append(vocabulary.bos, before)))
     scored = [np.arange(len(part)) >= len(part) - len(answer) for part in (given, alone)]
-    return Asked(given, scored[0], alone, scored[1], int((types[answer] == TokenType.VELOCITY).sum()))
+    return Asked(given, scored[0], alone, scored[1], int((types[answer] == TokenType.VELOCITY).sum()), bars)
 
 
 def without_tasks(network: Network, vocabulary: Vocabulary) -> None:
@@ -116,13 +119,14 @@ def main() -> None:
     parser.add_argument("--split", choices=SPLITS[1:], default="test")
     parser.add_argument("--pieces", type=int, default=100)
     parser.add_argument("--ngram-pieces", type=int, default=2000, help="training pieces the 5-gram counts, 0 for none")
+    parser.add_argument("--tasks", nargs="+", choices=[kind for kind in KINDS if kind != CONTINUE], default=None, help="these only")
     parser.add_argument("--write", action="store_true", help="write, and count what is kept, instead")
     options = parser.parse_args()
     corpus = Corpus(options.dataset)
     network, tokenizer, _ = opened(options.model)
     corpus.require_tokenizer(tokenizer, options.model)
     if options.write:
-        middle_writing.write_all(corpus, options.split, options.pieces, {"model": network, "tokenizer": tokenizer})
+        middle_writing.write_all(corpus, options.split, options.pieces, {"model": network, "tokenizer": tokenizer}, options.tasks)
         return
     vocabulary = tokenizer.vocabulary
     without_tasks(network, vocabulary)
@@ -132,22 +136,33 @@ def main() -> None:
         tables = [vocabulary.transposition_table(0)]
         bits = ngram.bits_per_token(ORDER, len(vocabulary))
         counted = ngram.count((corpus.piece(index) for index in heard), tables, ORDER, bits, vocabulary.bos)
-    print(f"{'task':<11}{'pieces':>7}{'notes':>8}{'given':>8}{'alone':>8}{'saved %':>9}{'95 %':>14}{'5-gram':>8}")
-    for kind in KINDS:
-        if kind == CONTINUE:
-            continue
+    print(f"{'task':<15}{'pieces':>7}{'notes':>8}{'given':>8}{'alone':>8}{'saved %':>9}{'95 %':>14}{'5-gram':>8}")
+    for kind in options.tasks or [kind for kind in KINDS if kind != CONTINUE]:
         asked = chosen_pieces(corpus, options.split, kind, options.pieces, vocabulary)
-        notes = sum(piece.notes for piece in asked)
         given = sums(token_nats(network, [a.given for a in asked], vocabulary), [a.given_scored for a in asked])
         alone = sums(token_nats(network, [a.alone for a in asked], vocabulary), [a.alone_scored for a in asked])
-        low, high = interval(given, alone)
-        told = f"{100 * low:.1f} to {100 * high:.1f}"
-        line = f"{kind:<11}{len(asked):>7}{notes:>8,}{given.sum() / notes:>8.3f}{alone.sum() / notes:>8.3f}"
-        line += f"{100 * (1 - given.sum() / alone.sum()):>9.1f}{told:>14}"
+        nats = None
         if counted is not None:
-            nats = ngram.score([counted], [a.alone for a in asked], ORDER, len(vocabulary), vocabulary.bos).nats["Kneser-Ney"]
-            line += f"{sums(nats, [a.alone_scored for a in asked]).sum() / notes:>8.3f}"
-        print(line, flush=True)
+            each = ngram.score([counted], [a.alone for a in asked], ORDER, len(vocabulary), vocabulary.bos).nats["Kneser-Ney"]
+            nats = sums(each, [a.alone_scored for a in asked])
+        tell(kind, asked, np.ones(len(asked), dtype=bool), given, alone, nats)
+        if kind == FILL:
+            bars = np.array([piece.bars for piece in asked])
+            for fewest, most in GAPS:
+                tell(f"  {fewest} to {most} bars", asked, (bars >= fewest) & (bars <= most), given, alone, nats)
+
+
+def tell(name: str, asked: list[Asked], chosen: np.ndarray, given: np.ndarray, alone: np.ndarray, nats: np.ndarray | None) -> None:
+    """Print the line of the chosen pieces (bool, one each), if there are any."""
+    if not chosen.any():
+        return
+    given, alone = given[chosen], alone[chosen]
+    notes = sum(piece.notes for piece, kept in zip(asked, chosen, strict=True) if kept)
+    low, high = interval(given, alone)
+    told = f"{100 * low:.1f} to {100 * high:.1f}"
+    line = f"{name:<15}{chosen.sum():>7}{notes:>8,}{given.sum() / notes:>8.3f}{alone.sum() / notes:>8.3f}"
+    line += f"{100 * (1 - given.sum() / alone.sum()):>9.1f}{told:>14}"
+    print(line + ("" if nats is None else f"{nats[chosen].sum() / notes:>8.3f}"), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ What a piece fails is told with its index.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,12 +154,10 @@ def drawn_order(corpus: Corpus, split: str) -> list[int]:
     return [int(index) for name in (split, *others) for index in generator.permutation(corpus.pieces(name))]
 
 
-def write_all(corpus: Corpus, split: str, count: int, options: dict[str, Any]) -> None:
-    """Write, check, and print the table; `options` go to the functions, among them a model and its tokenizer."""
+def write_all(corpus: Corpus, split: str, count: int, options: dict[str, Any], tasks: Sequence[str] | None = None) -> None:
+    """Write, check, and print the table, of all tasks or some; `options` go to the functions, among them a model and its tokenizer."""
     print(f"{'task':<11}{'pieces':>7}" + "".join(f"{name:>10}" for name in COUNTED) + f"{'new notes':>11}{'seconds':>9}")
-    for kind in KINDS:
-        if kind == CONTINUE:
-            continue
+    for kind in tasks or [kind for kind in KINDS if kind != CONTINUE]:
         order = drawn_order(corpus, split)
         pieces, kept, notes, failures, clock = 0, Counter[str](), 0, list[str](), time.perf_counter()
         for index in order:
