@@ -84,7 +84,7 @@ def verdict(name: str, network: np.ndarray, soxr: np.ndarray) -> str:
 
 def through(model: SuperResolution) -> Way:
     """soxr, then the network."""
-    return lambda kept, ratio, length: enhanced(model, by_soxr(kept, ratio, length))
+    return lambda kept, ratio, length: enhanced(model, by_soxr(kept, ratio, length), model.config.sample_rate / ratio)
 
 
 def main() -> None:

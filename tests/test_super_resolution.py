@@ -12,13 +12,15 @@ from symbolic.errors import InputError
 from symbolic.models.super_resolution import (
     SuperResolution,
     SuperResolutionConfig,
+    SuperResolutionStream,
     dealt_out,
     enhanced,
     load_super_resolution,
     noise_at,
+    only_above,
     write_super_resolution,
 )
-from symbolic.training.low_rate_pairs import LEARNED, UNSEEN, left_of
+from symbolic.training.low_rate_pairs import LEARNED, UNSEEN, cleaned, left_of
 from symbolic.training.super_resolution import SuperResolutionSettings, score_sounds, train_super_resolution
 from symbolic.training.wavenet_notes import RecordedNote
 
@@ -86,6 +88,38 @@ def test_the_margin_is_wide_enough():
     assert heard.min() >= length // 2 - config.margin
     assert heard.max() <= length // 2 + config.margin
     assert len(heard) > config.margin / 2
+
+
+def test_where_nothing_is_missing_nothing_is_added():
+    """Below half the old edge what is added lies 50 dB down, above it all is there; pieces do not show, learning does the same."""
+    model, low = network(), 8000
+    sound = 0.1 * np.random.default_rng(2).standard_normal(9001).astype(np.float32)
+    plain, made = enhanced(model, sound) - sound, enhanced(model, sound, low) - sound
+    frequency = np.fft.rfftfreq(len(sound), 1 / 16000)
+    before, after = (np.abs(np.fft.rfft(added * np.hanning(len(added)))) ** 2 for added in (plain, made))
+    well_below, above = frequency < 0.5 * low / 2, frequency > 0.8 * low / 2
+    assert after[well_below].sum() < 1e-5 * before[well_below].sum()
+    assert after[above].sum() == pytest.approx(before[above].sum(), rel=0.01)
+    np.testing.assert_allclose(enhanced(model, sound, low, piece=700) - sound, made, atol=2e-6)
+    learned = only_above(torch.from_numpy(plain)[None], torch.tensor([0.5 * low / 16000]))[0].numpy()
+    assert np.abs(learned - made)[1000:-1000].max() < 0.1 * np.abs(made).max()
+    both = SuperResolutionStream(model, 2, low, piece=3000)
+    pieces = [both.process(np.stack([sound, -sound])[:, first : first + 1234]) for first in range(0, 9001, 1234)]
+    np.testing.assert_allclose(np.concatenate([*pieces, both.flush()], axis=1)[0] - sound, made, atol=2e-6)
+
+
+def test_a_cleaned_sound_loses_its_soft_noise():
+    """A loud tone stays, noise 90 dB below it falls by 10 dB at least; silence and a few samples pass."""
+    tone = np.sin(2 * np.pi * 1000 * np.arange(8000) / 16000)
+    noise = 1e-4 * np.random.default_rng(0).standard_normal(8000)
+    made = cleaned((tone + noise).astype(np.float32), np.random.default_rng(1))
+    assert (made.dtype, len(made)) == (np.float32, 8000)
+    assert np.abs(made - tone)[1000:-1000].max() < 0.02
+    high = slice(2500, 3900)
+    power = [np.abs(np.fft.rfft(sound * np.hanning(8000)))[high] ** 2 for sound in (noise, made)]
+    assert power[1].sum() < 0.15 * power[0].sum()
+    assert not cleaned(np.zeros(3000, np.float32), np.random.default_rng(0)).any()
+    assert len(cleaned(tone[:5].astype(np.float32), np.random.default_rng(0))) == 5
 
 
 def test_channels_are_dealt_out_in_time():
@@ -186,7 +220,7 @@ def test_a_network_that_cannot_be_read_is_refused_in_one_line(tmp_path, change, 
         load_super_resolution(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("fields", [{"samples": 2040}, {"lanes": 0}, {"error_weight": -1.0}])
+@pytest.mark.parametrize("fields", [{"samples": 2040}, {"lanes": 0}, {"error_weight": -1.0}, {"cleaned": 2.0}, {"onsets": -1.0}])
 def test_settings_that_cannot_be(fields):
     """Each is refused by its name."""
     with pytest.raises(InputError, match=next(iter(fields))):

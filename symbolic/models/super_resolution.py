@@ -25,12 +25,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from symbolic.dsp.filters import apply_fir, fir_filter
 from symbolic.errors import InputError
 
 VERSION = 2
 KIND = "symbolic-super-resolution"
 NOISE_BLOCK = 1 << 16
 PIECE = 1 << 16  # samples through the network at once
+UNTOUCHED = (0.55, 0.75)  # of half the low rate: nothing is added below the first, all from the second on
 SILENCE = 1e-12  # of power: below it nothing is amplified any more
 QUIETEST, LOUDEST = -12.0, 6.0  # logarithms between which the level of a noise band stays
 
@@ -160,25 +162,30 @@ def noise_at(start: int, length: int, random_seed: int = 0) -> np.ndarray:
     return whole[start - first * NOISE_BLOCK :][:length]
 
 
-def enhanced(model: SuperResolution, sound: np.ndarray, *, random_seed: int = 0, piece: int = PIECE) -> np.ndarray:
-    """Sound (S,) at the high rate through the network, piece by piece: (S,) float32.
+def enhanced(model: SuperResolution, sound: np.ndarray, low_rate: float = 0.0, *, random_seed: int = 0, piece: int = PIECE) -> np.ndarray:
+    """Sound (S,) at the high rate, `low_rate` before, through the network, piece by piece: (S,) float32. For the rate see the stream.
 
     What a sample becomes does not depend on how long the pieces are, up to the last digits.
     """
-    stream = SuperResolutionStream(model, 1, random_seed=random_seed, piece=piece)
+    stream = SuperResolutionStream(model, 1, low_rate, random_seed=random_seed, piece=piece)
     return np.concatenate([stream.process(sound[None]), stream.flush()], axis=1)[0]
 
 
 class SuperResolutionStream:
     """Feed it (C, S) at the high rate in blocks of any sizes; what comes back, and `flush` at the end, joins to what the whole would give.
 
-    All channels are given the same noise, so that equal channels stay equal.
+    What is added passes a high-pass filter below half of `low_rate`, the rate that the sound had before (0: unknown, no filter), because
+    there nothing is missing. All channels are given the same noise, so that equal channels stay equal.
     """
 
-    def __init__(self, model: SuperResolution, channels: int, *, random_seed: int = 0, piece: int = PIECE) -> None:
+    def __init__(self, model: SuperResolution, channels: int, low_rate: float = 0.0, *, random_seed: int = 0, piece: int = PIECE) -> None:
+        config = model.config
         self._model, self._seed = model, random_seed
-        self._piece = max(1, piece // model.config.block) * model.config.block
-        self._held = np.zeros((channels, model.config.margin), dtype=np.float32)  # the sound from `_begin` - margin on
+        self._piece = max(1, piece // config.block) * config.block
+        stop, full = (0.5 * low_rate * place for place in UNTOUCHED)
+        self._taps = fir_filter("high", (stop + full) / 2, config.sample_rate, full - stop, attenuation_db=60) if low_rate else None
+        self._margin = config.margin + (0 if self._taps is None else -(-len(self._taps) // config.block) * config.block)
+        self._held = np.zeros((channels, self._margin), dtype=np.float32)  # the sound from `_begin` - margin on
         self._begin = self._taken = 0
 
     def process(self, block: np.ndarray) -> np.ndarray:
@@ -192,23 +199,36 @@ class SuperResolutionStream:
         left = self._taken - self._begin
         if not left:
             return np.zeros((len(self._held), 0), dtype=np.float32)
-        self._held = np.pad(self._held, ((0, 0), (0, self._piece + self._model.config.margin)))
-        return self._made(left + self._piece + self._model.config.margin)[:, :left]
+        self._held = np.pad(self._held, ((0, 0), (0, self._piece + self._margin)))
+        return self._made(left + self._piece + self._margin)[:, :left]
 
     @torch.no_grad()
     def _made(self, ready: int) -> np.ndarray:
         """Whole pieces while there is a margin behind them; `ready` samples are held from `_begin` on."""
-        margin, device = self._model.config.margin, self._model.last.weight.device
+        margin, device = self._margin, self._model.last.weight.device
         made = [np.zeros((len(self._held), 0), dtype=np.float32)]
         while ready >= self._piece + margin:
             window = self._piece + 2 * margin
             noise = torch.from_numpy(noise_at(self._begin - margin, window, self._seed))[None].to(device)
-            rows = [self._model(torch.from_numpy(row[:window].copy())[None].to(device), noise) for row in self._held]
-            made.append(torch.cat(rows)[:, margin : margin + self._piece].cpu().numpy())
+            rows = []
+            for row in self._held[:, :window]:
+                out = self._model(torch.from_numpy(row.copy())[None].to(device), noise)[0].cpu().numpy()
+                if self._taps is not None:
+                    out = row + apply_fir(out - row, self._taps)
+                rows.append(out[margin : margin + self._piece])
+            made.append(np.stack(rows).astype(np.float32))
             self._held = self._held[:, self._piece :]
             self._begin += self._piece
             ready -= self._piece
         return np.concatenate(made, axis=1)
+
+
+def only_above(added: Tensor, low: Tensor) -> Tensor:
+    """Sounds (B, T) without what lies well below `low` (B,), in cycles a sample: as the stream filters them, for learning."""
+    frequency = torch.fft.rfftfreq(added.shape[1], device=added.device)
+    stop, full = (place * low[:, None] for place in UNTOUCHED)
+    share = ((frequency - stop) / (full - stop)).clamp(0, 1)
+    return torch.fft.irfft(torch.fft.rfft(added) * (0.5 - 0.5 * torch.cos(math.pi * share)), n=added.shape[1])
 
 
 def write_super_resolution(model: SuperResolution, folder: Path) -> None:

@@ -84,7 +84,7 @@ class Enhancer:
         for network in chosen_networks(sample_rate, wanted, model, self.remarks.append):
             self._stages += [
                 Resampler(rate, network.config.sample_rate, channels),
-                SuperResolutionStream(network, channels, random_seed=random_seed, piece=piece),
+                SuperResolutionStream(network, channels, rate, random_seed=random_seed, piece=piece),
             ]
             rate = network.config.sample_rate
             self.networks.append(rate)

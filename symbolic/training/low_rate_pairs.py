@@ -8,10 +8,12 @@ every n-th sample is kept, and soxr brings the result back to the high rate, as 
 from collections.abc import Callable
 
 import numpy as np
+from scipy.signal import istft, stft
 
 from symbolic.dsp.filters import apply_fir, apply_iir, fir_filter, iir_filter
 from symbolic.dsp.resampling import resample
 
+CLEANED_WINDOW = 1024
 Shape = Callable[[np.ndarray, float, float, np.random.Generator], np.ndarray]
 
 
@@ -67,3 +69,15 @@ def left_of(sound: np.ndarray, rate: float, ratio: int, shape: str, random: np.r
     """What is left of a sound (S,) after a rate `ratio` times lower, at the high rate again, by soxr: (S,) float32. Raises as `kept_of`."""
     kept = kept_of(sound, rate, ratio, shape, random)
     return np.asarray(resample(kept, rate / ratio, rate))[: len(sound)].astype(np.float32)
+
+
+def cleaned(sound: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A sound (S,) without its softest parts, as codecs, gates and synthesizers have none: (S,) float32.
+
+    What lies a random 40 to 80 dB below the loudest place of its spectrogram becomes 10 to 60 dB softer.
+    """
+    _, _, spectrum = stft(np.pad(sound, (0, max(0, CLEANED_WINDOW - len(sound)))), nperseg=CLEANED_WINDOW)
+    level = np.abs(spectrum)
+    gain = 10 ** (-random.uniform(10, 60) / 20)
+    kept = np.where(level < level.max() * 10 ** (-random.uniform(40, 80) / 20), gain, 1.0)
+    return istft(spectrum * kept, nperseg=CLEANED_WINDOW)[1][: len(sound)].astype(np.float32)

@@ -21,10 +21,10 @@ from torch import Tensor
 from symbolic.dsp.signal_to_noise import snr
 from symbolic.dsp.spectral_distance import log_spectral_distance
 from symbolic.errors import InputError
-from symbolic.models.super_resolution import SuperResolution, SuperResolutionConfig, enhanced, noise_at, write_super_resolution
+from symbolic.models.super_resolution import SuperResolution, SuperResolutionConfig, enhanced, noise_at, only_above, write_super_resolution
 from symbolic.training.averaged_run import AveragedRun, check_run_settings
 from symbolic.training.folder_run import settings_of_run
-from symbolic.training.low_rate_pairs import LEARNED, left_of
+from symbolic.training.low_rate_pairs import LEARNED, cleaned, left_of
 from symbolic.training.wavenet_notes import RecordedNote, check_notes, fingerprint
 
 WINDOWS = (2048, 512, 128)
@@ -43,9 +43,11 @@ class SuperResolutionSettings:
     """Pieces side by side."""
     samples: int = 16384
     """Of a piece; a multiple of the network's block."""
+    cleaned: float = 0.3
+    """Share of the pieces out of which soft noise is taken before anything else, as codecs and editors do."""
     onsets: float = 0.3
     """Share of the pieces that begin where the sound does."""
-    error_weight: float = 1.0
+    error_weight: float = 0.6
     error_bound: float = 0.5
     """Decibels by which the signal-to-noise ratio of a network that is kept may lie below soxr's."""
     learning_rate: float = 0.001
@@ -66,8 +68,9 @@ class SuperResolutionSettings:
                 raise InputError(f"training setting {name} is {getattr(self, name)}; at least 1 is needed")
         if self.samples < max(WINDOWS) or self.samples % self.network.block:
             raise InputError(f"samples is {self.samples}; a multiple of {self.network.block} from {max(WINDOWS)} is needed")
-        if not 0 <= self.onsets <= 1:
-            raise InputError(f"onsets is {self.onsets}; a share from 0 to 1 is needed")
+        for name in ("cleaned", "onsets"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is needed")
         if not self.error_weight >= 0:
             raise InputError(f"error_weight is {self.error_weight}; 0 or more is needed")
 
@@ -113,7 +116,7 @@ def score_sounds(
         sound = note.sound[: round(LONGEST_SCORED * sample_rate)].astype(np.float32)
         for shape in shapes:
             got = left_of(sound, sample_rate, ratio, shape, np.random.default_rng([random_seed, number]))
-            got = got if model is None else enhanced(model, got)
+            got = got if model is None else enhanced(model, got, sample_rate / ratio)
             ratios.append(snr(sound, got))
             distances.append(log_spectral_distance(sound, got, sample_rate))
     return {"snr": float(np.mean(ratios)), "lsd": float(np.mean(distances))}
@@ -159,10 +162,10 @@ class SuperResolutionRun(AveragedRun):
     def losses(self) -> dict[str, Tensor]:
         """The difference of log spectra, and the weighted logarithm of the error's energy over soxr's."""
         s = self.settings
-        wanted, given, noise = (part.to(self.device) for part in self._batch())
+        wanted, given, noise, low = (part.to(self.device) for part in self._batch())
         with self.precision():
             made = self.model(given, noise)
-        made = made.float()
+        made = given + only_above(made.float() - given, low)
         floor = 1e-9 * wanted.square().sum(1) + 1e-9
         error = torch.log(((made - wanted).square().sum(1) + floor) / ((given - wanted).square().sum(1) + floor))
         return {"log_spectra": log_spectra_apart(made, wanted), "error": s.error_weight * error.mean()}
@@ -192,20 +195,22 @@ class SuperResolutionRun(AveragedRun):
             "held_out_sounds": len(self.scored), "shapes": list(LEARNED), "word": "log-spectral distance in units of 10 dB",
         } | self.course()  # fmt: skip
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What is wanted, what is given, noise: (B, T) each."""
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is wanted, what is given, noise: (B, T) each; half the low rates in cycles a sample (B,)."""
         s = self.settings
         random = np.random.default_rng([s.random_seed, self.step])
         lengths = np.array([len(note.sound) for note in self.learned], dtype=np.float64)
         wanted, given = np.zeros((2, s.lanes, s.samples), dtype=np.float32)
+        ratios = random.choice(s.network.ratios, s.lanes)
         for lane, index in enumerate(random.choice(len(lengths), s.lanes, p=lengths / lengths.sum())):
             sound = self.learned[index].sound
             begin = 0 if random.random() < s.onsets else int(random.integers(0, max(1, len(sound) - s.samples // 2)))
             low = max(0, begin - CONTEXT)
             part = sound[low : begin + s.samples + CONTEXT].astype(np.float32) * 10 ** random.uniform(-0.5, 0.1)
-            shape = str(random.choice(list(LEARNED)))
-            left = left_of(part, self.rate, int(random.choice(s.network.ratios)), shape, random)
+            if random.random() < s.cleaned:
+                part = cleaned(part, random)
+            left = left_of(part, self.rate, int(ratios[lane]), str(random.choice(list(LEARNED))), random)
             piece = slice(begin - low, begin - low + s.samples)
             wanted[lane, : len(part[piece])], given[lane, : len(left[piece])] = part[piece], left[piece]
         noise = np.stack([noise_at(int(random.integers(0, 1 << 20)), s.samples) for _ in range(s.lanes)])
-        return torch.from_numpy(wanted), torch.from_numpy(given), torch.from_numpy(noise)
+        return torch.from_numpy(wanted), torch.from_numpy(given), torch.from_numpy(noise), torch.from_numpy(0.5 / ratios).float()
