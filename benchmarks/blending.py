@@ -20,7 +20,8 @@ from symbolic.corpus.recordings.store import Recordings, examine
 from symbolic.models.wavenet.bundled import wavenet_folder
 from symbolic.models.wavenet.saving import load_wavenet
 from symbolic.rendering.blending.hearing import BELOW_PEAK, HOP, HeardNote, heard_note
-from symbolic.rendering.blending.steps import TEMPERATURE, TRIES, play_in_tune, put_together
+from symbolic.rendering.blending.steps import TEMPERATURE, put_together
+from symbolic.rendering.in_tune import TRIES, play_in_tune, sound_of
 from symbolic.training.wavenet_notes import RecordedNote, notes_of
 
 CENTS, SECONDS = 30.0, 0.032
@@ -97,7 +98,8 @@ def main() -> None:
     ]
     played = play_in_tune(model, notes, temperature=options.temperature, tries=options.tries)
     rows: dict[str, list[tuple[float, float, float]]] = {}
-    for case, (sound, heard) in zip(cases, played, strict=True):
+    for case, one in zip(cases, played, strict=True):
+        sound, heard = sound_of(one.codes, model), one.heard
         cents = np.inf if heard is None else abs(heard - case.pitch) * 100
         length = abs(len(sound) / 16000 - case.seconds)
         audible = abs(sounding(sound) - case.seconds)

@@ -348,7 +348,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--voices", default="learned", metavar="VOICES",
-        help="learned (from recordings, where an instrument has such a voice) or synthesized (all by the synthesizer)",
+        help="learned (from recordings, where an instrument has such a voice), synthesized (all by the synthesizer), or wavenet (sample by "
+        "sample, where a bundled WaveNet plays the instrument; wavenet:FOLDER with one's own)",
     )  # fmt: skip
     sub.add_argument("--sample-rate", type=int, default=48000, metavar="HZ", help="samples a second")
     sub.add_argument("--bit-depth", type=int, default=24, metavar="BITS", help="bits of a sample in WAV and FLAC")

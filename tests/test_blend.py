@@ -16,8 +16,9 @@ from symbolic.models.wavenet.configuration import WavenetConfig
 from symbolic.models.wavenet.saving import save_wavenet
 from symbolic.models.wavenet.temporal_codes import sustained
 from symbolic.rendering.blending import blend, blend_files, heard_note
-from symbolic.rendering.blending.hearing import REACH, heard_pitch
+from symbolic.rendering.blending.hearing import REACH
 from symbolic.rendering.blending.steps import put_together
+from symbolic.rendering.in_tune import heard_pitch
 
 TINY = WavenetConfig(channels=32, layers=3, cycle=3, kernel=2, conditioning=32, encoder_channels=16)
 

@@ -19,6 +19,8 @@ from symbolic.rendering.performance import Part
 from symbolic.rendering.phrase_player import batches, play_together
 from symbolic.rendering.sources import LearnedSource, Source, SynthesizedSource, source_of
 from symbolic.rendering.voices import Voice
+from symbolic.rendering.wavenet_part import WavenetPart
+from symbolic.rendering.wavenet_source import WavenetSource
 
 BLOCK_SECONDS = 1.0
 BATCH = 64  # voices in flight at once, so that any polyphony fits in memory
@@ -40,17 +42,17 @@ def mix_blocks(
     stems: bool = False,
     block_samples: int | None = None,
     workers: int | None = None,
-    learned: Mapping[int, LearnedPart] | None = None,
+    learned: Mapping[int, LearnedPart | WavenetPart] | None = None,
 ) -> Iterator[Block]:
     """The whole song as blocks of `block_samples` (one second unless told), until the last note and the room have died away.
 
-    `learned` are the parts, by index, that learned voices play; the others are left to the synthesizer.
+    `learned` are the parts, by index, that learned voices or WaveNets play; the others are left to the synthesizer.
     """
     size = block_samples or round(BLOCK_SECONDS * sample_rate)
     rooms = [StreamingConvolution(room_response(sample_rate)) for _ in (parts if stems else [None])]
     places = stage_places(parts)
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        sources = [source_of(part, place, sample_rate, (learned or {}).get(part.index)) for part, place in zip(parts, places, strict=True)]
+        sources = [_source(part, place, sample_rate, (learned or {}).get(part.index)) for part, place in zip(parts, places, strict=True)]
         start, end = 0, 1
         while start < end:
             _advance(sources, start + size, pool)
@@ -90,6 +92,12 @@ def stage_places(parts: Sequence[Part]) -> list[float]:
             places[part.index] = STAGE[spread % len(STAGE)]
             spread += 1
     return [places.get(part.index, 0.0) for part in parts]
+
+
+def _source(part: Part, place: float, sample_rate: int, played: LearnedPart | WavenetPart | None) -> Source:
+    if isinstance(played, WavenetPart):
+        return WavenetSource(part, place, sample_rate, played)
+    return source_of(part, place, sample_rate, played)
 
 
 def _advance(sources: Sequence[Source], until: int, pool: ThreadPoolExecutor) -> None:

@@ -7,27 +7,30 @@ Notes are MIDI pitch (fractions too), velocity 0 … 127 and length in samples; 
 import hashlib
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from symbolic.dsp.mu_law import mu_law_decode
-from symbolic.models.wavenet.sampling import Note, play_notes
+from symbolic.models.wavenet.sampling import Note
 from symbolic.models.wavenet.saving import load_wavenet
+from symbolic.rendering.in_tune import PlayedNote, play_in_tune, sound_of
 from symbolic.rendering.note_cache import NoteCache, NoteKey
-
-FADE = 0.005  # seconds at the end of a note, so that no click ends it
 
 
 class WavenetVoice:
-    """The voice in a folder. Notes go through `cache`, if there is one. Raises `InputError` where `load_wavenet` does."""
+    """The voice in a folder. Notes go through `cache`, if there is one; each is the best in tune of `tries` draws.
+
+    Raises `InputError` where `load_wavenet` does.
+    """
 
     def __init__(
-        self, folder: str | Path, cache: NoteCache | None = None, *, temperature: float = 1.0, random_seed: int = 0, threads: int = 1
-    ) -> None:
+        self, folder: str | Path, cache: NoteCache | None = None, *, temperature: float = 1.0, random_seed: int = 0, threads: int = 1,
+        tries: int = 1,
+    ) -> None:  # fmt: skip
         self.model = load_wavenet(folder)
-        self.cache, self.temperature, self.random_seed, self.threads = cache, temperature, random_seed, threads
+        self.cache, self.temperature, self.random_seed, self.threads, self.tries = cache, temperature, random_seed, threads, tries
         digest = hashlib.sha256((Path(folder) / "config.json").read_bytes())
         digest.update((Path(folder) / "model.safetensors").read_bytes())
         self.fingerprint = digest.hexdigest()[:32]
@@ -39,9 +42,13 @@ class WavenetVoice:
 
     def render(self, notes: Sequence[tuple[float, float, int]], progress: Callable[[int, int], None] | None = None) -> list[np.ndarray]:
         """The sound of each note (pitch, velocity, samples). `progress` is called with samples made and to be made, from any thread."""
+        return [sound_of(played.codes, self.model) for played in self.play(notes, progress)]
+
+    def play(self, notes: Sequence[tuple[float, float, int]], progress: Callable[[int, int], None] | None = None) -> list[PlayedNote]:
+        """The same as µ-law codes, and with the pitch that is heard in each."""
         keys = [self._key(*note) for note in notes]
-        made = {key: self.cache.get(key) if self.cache else None for key in keys}
-        missing = [key for key, codes in made.items() if codes is None]
+        made = {key: self._kept(key) for key in keys}
+        missing = [key for key, played in made.items() if played is None]
         total, done = sum(key.samples for key in missing), 0
 
         def count(samples: int) -> None:
@@ -50,17 +57,28 @@ class WavenetVoice:
             if progress:
                 progress(done, total)
 
-        played = play_notes(
-            self.model, [self._note(key) for key in missing], temperature=self.temperature, threads=self.threads, progress=count
-        )
-        for key, codes in zip(missing, played, strict=True):
-            made[key] = codes
+        new = play_in_tune(
+            self.model, [self._note(key) for key in missing], temperature=self.temperature, tries=self.tries, threads=self.threads,
+            progress=count,
+        )  # fmt: skip
+        for key, played in zip(missing, new, strict=True):
+            made[key] = played
             if self.cache:
-                self.cache.put(key, codes)
-        return [self._sound(made[key]) for key in keys]
+                self.cache.put(key, played.codes)
+                self.cache.put(_heard(key), np.array([np.nan if played.heard is None else played.heard], dtype=np.float32))
+        return [found for key in keys if (found := made[key]) is not None]
+
+    def _kept(self, key: NoteKey) -> PlayedNote | None:
+        """What the cache has of a note."""
+        codes, heard = (self.cache.get(key), self.cache.get(_heard(key))) if self.cache else (None, None)
+        if codes is None or heard is None:
+            return None
+        return PlayedNote(codes, None if np.isnan(heard[0]) else float(heard[0]))
 
     def _key(self, pitch: float, velocity: float, samples: int) -> NoteKey:
-        return NoteKey(self.fingerprint, float(pitch), float(velocity), max(0, int(samples)), f"{self.temperature} {self.random_seed}")
+        return NoteKey(
+            self.fingerprint, float(pitch), float(velocity), max(0, int(samples)), f"{self.temperature} {self.random_seed} {self.tries}"
+        )
 
     def _note(self, key: NoteKey) -> Note:
         """Its codes are made up by the voice; its random numbers are its own."""
@@ -70,9 +88,7 @@ class WavenetVoice:
         seed = zlib.crc32(f"{key.pitch:.4f} {key.velocity:.4f} {key.samples} {self.random_seed}".encode())
         return Note(codes, key.pitch, key.velocity, key.samples, seed)
 
-    def _sound(self, codes: np.ndarray | None) -> np.ndarray:
-        assert codes is not None
-        sound = mu_law_decode(codes, self.model.config.levels)
-        fade = min(len(sound), round(FADE * self.sample_rate))
-        sound[len(sound) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-        return sound
+
+def _heard(key: NoteKey) -> NoteKey:
+    """Where the pitch of a note is kept."""
+    return replace(key, more=f"{key.more} heard")

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symbolic.dsp.pitch_tracking import PERIODIC, track_pitch
 from symbolic.dsp.resampling import resample
-from symbolic.dsp.units import hz_to_midi
 from symbolic.errors import InputError
-from symbolic.models.wavenet.autoencoder import Wavenet
+from symbolic.models.wavenet.autoencoder import Autoencoder
 from symbolic.models.wavenet.temporal_codes import CodedNote, load_codes, stretched
+from symbolic.rendering.in_tune import heard_pitch
 from symbolic.rendering.recordings import LARGEST, Recording
 
 REACH = 3.0
@@ -26,8 +25,6 @@ SHORTEST = 0.03
 LEVEL = 0.35  # of the peak: notes learned from have 0.02 (pianissimo) to 1
 HOP = 64  # samples of a frame: 4 ms at 16 kHz
 BELOW_PEAK = 50.0  # dB: what is softer than the loudest frame by so much at both ends is silence
-LOUD = 20.0  # dB below the loudest frame: frames that tell the pitch
-LOWEST, HIGHEST = 30.0, 4200.0  # hertz
 SILENT = 1e-4  # a peak below this, −80 dB, is silence
 WANDERING = 1.0  # semitones between a tenth and nine tenths of the loud frames: more is no note of one pitch
 
@@ -47,7 +44,7 @@ class HeardNote:
         """Its length."""
         return len(self.sound)
 
-    def codes_at(self, model: Wavenet, pitch: float) -> Tensor:
+    def codes_at(self, model: Autoencoder, pitch: float) -> Tensor:
         """The codes (F, `code_size`), for a note that is to have another pitch."""
         beyond = pitch - self.pitch - float(np.clip(pitch - self.pitch, -REACH, REACH))
         codes = model.encode(torch.from_numpy(self.sound))
@@ -78,7 +75,7 @@ class KeptNote:
         """Its length."""
         return self.note.samples
 
-    def codes_at(self, model: Wavenet, pitch: float) -> Tensor:
+    def codes_at(self, model: Autoencoder, pitch: float) -> Tensor:
         """The codes."""
         return self.note.codes
 
@@ -86,7 +83,7 @@ class KeptNote:
 Material = HeardNote | KeptNote
 
 
-def read_note(path: str | Path, model: Wavenet, tell: Tell | None = None) -> Material:
+def read_note(path: str | Path, model: Autoencoder, tell: Tell | None = None) -> Material:
     """The note in a recording of any rate, width and number of channels, or in a file of codes (`.safetensors`).
 
     `tell` gets what a person should know. Raises `InputError`, one line, for files that hold no note: missing, damaged, empty, silent,
@@ -111,7 +108,7 @@ def read_note(path: str | Path, model: Wavenet, tell: Tell | None = None) -> Mat
     return heard_note(np.concatenate(blocks), recording.sample_rate, model, str(path), tell=tell)
 
 
-def heard_note(audio: np.ndarray, sample_rate: int, model: Wavenet, name: str = "the note", *, tell: Tell | None = None) -> HeardNote:
+def heard_note(audio: np.ndarray, sample_rate: int, model: Autoencoder, name: str = "the note", *, tell: Tell | None = None) -> HeardNote:
     """The note in a sound (S,) or (C, S). Raises `InputError` as `read_note`."""
     audio = np.asarray(audio)
     mono = audio if audio.ndim == 1 else audio.mean(0)
@@ -135,22 +132,8 @@ def heard_note(audio: np.ndarray, sample_rate: int, model: Wavenet, name: str = 
     return HeardNote(sound, pitch, velocity_of(sound, pitch, model))
 
 
-def heard_pitch(sound: np.ndarray, sample_rate: int) -> tuple[float, float, float] | None:
-    """MIDI pitch of a sound: the middle of its loud frames, and where a tenth and nine tenths of them lie; None where there is none."""
-    frames = len(sound) // HOP
-    if frames < 2:
-        return None
-    track = track_pitch(sound, sample_rate, HOP, LOWEST, min(HIGHEST, 0.4 * sample_rate))
-    energy = np.square(sound[: frames * HOP].reshape(frames, HOP)).sum(1)
-    sure = (energy > energy.max() * 10 ** (-LOUD / 10)) & (track.periodicity >= PERIODIC)
-    if not sure.any():
-        return None
-    low, middle, high = np.percentile(hz_to_midi(track.pitch[sure]), (10, 50, 90))
-    return float(middle), float(low), float(high)
-
-
 @torch.no_grad()
-def velocity_of(sound: np.ndarray, pitch: float, model: Wavenet) -> float:
+def velocity_of(sound: np.ndarray, pitch: float, model: Autoencoder) -> float:
     """The velocity whose codes, as the model writes them for a note of this pitch and length, are nearest to those of the sound."""
     velocities = torch.arange(16.0, 127.0, 8.0)
     codes = model.encode(torch.from_numpy(sound))
