@@ -101,7 +101,10 @@ def test_a_song(folder, tmp_path):
     assert first.shape[0] == 2
     assert np.isfinite(first).all()
     assert np.abs(first).max() > 0.05
-    assert remarks == [f"WaveNet {folder} plays track 1; no WaveNet plays track 2, left to learned voices and the synthesizer"]
+    assert remarks == [
+        f"WaveNet {folder} plays track 1; no WaveNet plays track 2, left to learned voices and the synthesizer",
+        f"WaveNet {folder}: 3 of the 3 notes made are not at the pitch told, or at none; the network needs more training",
+    ]
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1][0] == pytest.approx(told[-1][1])
     notes = sorted((tmp_path / "caches").rglob("*.note"))
@@ -169,10 +172,12 @@ def test_loudness_is_that_of_learned_voices(tones):
 
 def test_a_note_out_of_tune_is_brought_to_its_pitch(tones):
     """By up to half a semitone; what is farther off is left as it came."""
-    for cents, tuning in ((30, 0.3), (-45, -0.45), (180, 0.0)):
+    for cents, tuning in ((30, 0.3), (-45, -0.45)):
         made = tones._judged((60.0, 80.0, RATE), PlayedNote(np.full(RATE, 128, np.uint8), 60 - cents / 100))
         assert made.tuning == pytest.approx(tuning)
-    assert tones._judged((60.0, 80.0, RATE), PlayedNote(np.full(RATE, 128, np.uint8), None)).tuning == 0
+    assert not tones.remarks()
+    for heard in (58.2, None):
+        assert tones._judged((60.0, 80.0, RATE), PlayedNote(np.full(RATE, 128, np.uint8), heard)).tuning is None
 
 
 def test_what_is_asked_of_the_voice(tones):
@@ -203,7 +208,7 @@ def test_reading_at_a_speed():
 
 def test_bundled_voices_play_their_programs(folder, monkeypatch):
     """The table names the nearest voice that is there; parts it does not name, drums, and parts far outside a compass are left."""
-    monkeypatch.setattr(bundled, "_bundle", lambda: folder.parent)
+    monkeypatch.setattr(bundled, "_bundle", lambda *_: folder.parent)
     score = song([[50]])
     for program, pitch in ((40, 62), (0, 60), (42, 100)):
         track = Track(f"program {program}", program, False)
@@ -211,7 +216,7 @@ def test_bundled_voices_play_their_programs(folder, monkeypatch):
         score.tracks.append(track)
     found, lines = wavenet_parts(perform(score))
     assert sorted(found) == [0, 2]
-    assert lines == ["WaveNet cello plays tracks 1, 3; no WaveNet plays tracks 2, 4, 5, left to learned voices and the synthesizer"]
+    assert lines[:1] == ["WaveNet cello plays tracks 1, 3; no WaveNet plays tracks 2, 4, 5, left to learned voices and the synthesizer"]
     names = {name for every in wavenet_programs().values() for name in every}
     assert {"flute", "cello"} <= names
     assert all(0 <= program <= 127 for program in wavenet_programs())
@@ -229,7 +234,7 @@ def test_a_cache_that_cannot_be_written(folder, tmp_path, monkeypatch):
 
 def test_voices_that_are_none(folder, tmp_path, monkeypatch, capsys):
     """One line with the choices."""
-    monkeypatch.setattr(bundled, "_bundle", lambda: tmp_path / "empty")
+    monkeypatch.setattr(bundled, "_bundle", lambda *_: tmp_path / "empty")
     with pytest.raises(InputError, match=r"none is bundled; give one's own as wavenet:FOLDER"):
         render(song([[50]]), RATE, voices="wavenet")
     with pytest.raises(InputError, match="no bundled WaveNet of this name"):

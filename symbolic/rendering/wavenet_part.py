@@ -44,10 +44,10 @@ Wanted = tuple[float, float, int]
 
 @dataclass(frozen=True)
 class Made:
-    """One note made: µ-law codes (S,), how many semitones it is to be raised to be in tune, and its loudness in decibels (A)."""
+    """One note made: µ-law codes (S,), how many semitones it is to be raised to be in tune (None: it is too far off), decibels (A)."""
 
     codes: np.ndarray
-    tuning: float
+    tuning: float | None
     level: float
 
 
@@ -89,6 +89,12 @@ class WavenetNotes:
         """A note that was made."""
         return self._made[wanted]
 
+    def remarks(self) -> list[str]:
+        """A line where notes are off."""
+        off = sum(one.tuning is None for one in self._made.values())
+        found = f"WaveNet {self.name}: {off} of the {len(self._made)} notes made are not at the pitch told, or at none"
+        return [found + "; the network needs more training"] if off else []
+
     def gain(self, note: PlayedNote, made: Made) -> float:
         """The amplitude factor that brings a note to the loudness that the learned voices have at its velocity."""
         hidden = float(np.interp(note.pitch, HIDDEN_PITCHES, HIDDEN))
@@ -99,11 +105,11 @@ class WavenetNotes:
         """A note with its tuning and its level."""
         from symbolic.rendering.in_tune import sound_of
 
-        off = 0.0 if played.heard is None else wanted[0] - played.heard
+        off = math.inf if played.heard is None else wanted[0] - played.heard
         sound = np.pad(sound_of(played.codes, self.voice.model), FRAME_SIZE // 2)
         frames = np.lib.stride_tricks.sliding_window_view(sound, FRAME_SIZE)[:: FRAME_SIZE // 4]
         level = float(np.percentile(loudness_of_frames(frames, self.voice.sample_rate), 90))
-        return Made(played.codes, off if abs(off) <= TUNED else 0.0, level)
+        return Made(played.codes, off if abs(off) <= TUNED else None, level)
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def wavenet_parts(
 
         notes.make(every, tell)
         before += size
-    return found, _lines(parts, found)
+    return found, [*_lines(parts, found), *(line for notes in opened.values() for line in notes.remarks())]
 
 
 def reading(note: PlayedNote, part: Part, semitones: float) -> tuple[np.ndarray, bool]:

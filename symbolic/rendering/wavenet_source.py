@@ -52,7 +52,7 @@ class WavenetSource(Source):
         wanted = self._notes.wanted(note, self.part)
         made = self._notes.made(wanted)
         lifted, lead = self._at_rate(wanted, made)
-        speeds, _ = reading(note, self.part, note.pitch - wanted[0] + made.tuning)
+        speeds, _ = reading(note, self.part, note.pitch - wanted[0] + (made.tuning or 0.0))
         samples = round(heard_seconds(note) * self.sample_rate)
         sound = read_at(lifted, speeds, samples, self.sample_rate) if np.any(speeds != 1.0) else lifted[:samples]
         sound = sound * np.float32(self._notes.gain(note, made))
