@@ -1,10 +1,11 @@
 """SampleRNN beside WaveNet: how fast each plays, and bits per sample of the same held-out notes.
 
-    python benchmarks/sample_rnn.py [--sample-rnn VOICE] [--wavenet VOICE] [--recordings FOLDER] [--rounds 5]
+    python benchmarks/sample_rnn.py [--sample-rnn VOICE] [--wavenet VOICE] [--recordings FOLDER [--also FOLDER]] [--rounds 5]
 
 Without voices the networks have random weights and the default sizes, which changes no speed. A voice is a folder, or a bundled one's
 name. FOLDER holds recordings, or is the `training/recordings` of a training run, whose held-out notes (every tenth) are scored whole, 4 s
-of each at most, in batches of one. Speeds are measured as in wavenet.py: medians of the rounds by processor time, the clock's beside it.
+of each at most, one by one. Where a network began with the weights of one that learned from another folder, --also leaves only notes
+that were held out there, too. Speeds are measured as in wavenet.py: medians of the rounds by processor time, the clock's beside it.
 """
 
 import argparse
@@ -33,10 +34,9 @@ DEFAULTS = {"sample-rnn": lambda: SampleRnn(SampleRnnConfig()), "wavenet": lambd
 
 def held_out(folder: Path) -> list[RecordedNote]:
     """The held-out notes of examined recordings, or of a folder that is examined now."""
-    if (folder / "notes.json").is_file():
-        return [note for note in notes_of(Recordings(folder)) if note.held_out]
     with tempfile.TemporaryDirectory() as store:
-        return [note for note in notes_of(examine(folder, Path(store) / "store")) if note.held_out]
+        examined = (folder / "notes.json").is_file()
+        return [note for note in notes_of(Recordings(folder) if examined else examine(folder, Path(store) / "store")) if note.held_out]
 
 
 def rounded(model: Autoencoder) -> Autoencoder:
@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--sample-rnn", metavar="VOICE")
     parser.add_argument("--wavenet", metavar="VOICE")
     parser.add_argument("--recordings", metavar="FOLDER", type=Path)
+    parser.add_argument("--also", metavar="FOLDER", type=Path)
+    parser.add_argument("--no-speeds", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -65,7 +67,7 @@ def main() -> None:
     print(f"peak of one core {best / 1e9:.1f} G products a second\n")
     print("| network | weights, decoder / all | products | way | notes | threads | samples/s | × real time | of peak | by the clock |")
     print("|---|--:|--:|---|--:|--:|--:|--:|--:|--:|")
-    for name, model in models.items():
+    for name, model in () if given.no_speeds else models.items():
         sizes = [sum(part.numel() for part in module.parameters()) / 1e6 for module in (model.decoder, model)]
         products = model.config.multiplications
         for way, notes, threads in (("PyTorch", 1, 1), ("PyTorch", 32, 1), ("native", 1, 1), ("native", 32, 1), ("native", 32, 2)):
@@ -79,6 +81,9 @@ def main() -> None:
             print(f"| {name} | {' | '.join(map(str, cells))} |", flush=True)
     if given.recordings:
         notes = held_out(given.recordings)
+        if given.also:
+            there = {note.name for note in held_out(given.also)}
+            notes = [note for note in notes if note.name in there]
         print(f"\n{given.recordings}: {len(notes)} held-out notes\n\n| network | bits per sample | error of written codes |\n|---|--:|--:|")
         for name, model in models.items():
             figures = score_notes(model, notes)

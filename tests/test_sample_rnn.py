@@ -248,7 +248,7 @@ def test_the_commands(tmp_path, capsys):
     assert "no bundled SampleRNN of this name" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", ["hidden: 20", "frame: 24", "frame: 6", "recurrent: 0", "told: 8", "hold: 5", "depth: 3"])
+@pytest.mark.parametrize("line", ["hidden: 20", "frame: 24", "frame: 2", "recurrent: 0", "told: 8", "hold: 5", "depth: 3"])
 def test_shapes_that_do_not_fit(tmp_path, line):
     """Each is refused in one line that names it."""
     (tmp_path / "settings.yaml").write_text(f"sample_rnn: {{{line}}}")

@@ -1,4 +1,4 @@
-"""A trained WaveNet as a voice: notes in, sound out, each note made once.
+"""A trained WaveNet or SampleRNN as a voice: notes in, sound out, each note made once.
 
 Notes are MIDI pitch (fractions too), velocity 0 … 127 and length in samples; sound is (samples,) float32 at the model's rate, full scale
 −1 … 1. What a note sounds like depends on these three, the voice, the temperature and the random seed only: not on the notes around it.
