@@ -26,7 +26,7 @@ from symbolic.tokenizers.tasks import CONTINUE, FEWEST_AROUND, FILL, KINDS, LONG
 from symbolic.tokenizers.vocabulary import TokenType, Vocabulary
 from symbolic.training.evaluation import opened, token_nats
 
-LONGEST = 4096  # tokens of a rearranged piece
+LONGEST = 8192  # tokens of a rearranged piece
 DRAWS, ORDER = 2000, 5
 GAPS = ((1, 2), (3, 4), (5, 8))  # bars, each told in a line of its own
 

@@ -230,6 +230,18 @@ def played() -> Score:
     return score
 
 
+def test_bars_that_only_hold_tails_stay(options):
+    """A last bar in which nothing begins is a bar of the variation, too; what is given is not held longer."""
+    score = Score(QUARTER)
+    score.time_signatures.append(TimeSignature(0, 4, 4))
+    score.tracks.append(Track("", 40, False, [Note(beat * QUARTER, QUARTER, 60 + beat % 5, 79) for beat in range(15)]))
+    score.tracks[0].notes.append(Note(15 * QUARTER, 3 * QUARTER, 70, 79))
+    score.tracks.append(Track("", 0, True, [Note(15 * QUARTER, QUARTER, 38, 90)]))
+    varied = vary(score, "pitch", **options)
+    assert len(bar_starts(varied)) == len(bar_starts(read(score))) == 6
+    assert [(note.time, note.duration) for note in varied.tracks[1].notes] == [(15 * QUARTER, QUARTER)]
+
+
 @pytest.mark.parametrize("bars", [None, (3, 5)])
 def test_a_played_rhythm_stays_to_the_tick_and_on_its_track(options, bars):
     """Not as tokens round it: onset, length and velocity of every note, each hand on its own track."""

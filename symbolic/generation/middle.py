@@ -148,7 +148,19 @@ def vary(seed: Any, keep: str, bars: tuple[int, int] | None = None, **options: A
     goes = {place for places in old.values() for place in places}
     longer = _without(found.seed, lambda track, place, _: (track, place) in goes)
     told = {"task": "vary", "keep": keep, "bars": f"{bars[0]}-{bars[1]}"}
-    return _with_answer(longer, np.concatenate(answers), found, first, writer, told, old)
+    return _held_to_the_last_bar(_with_answer(longer, np.concatenate(answers), found, first, writer, told, old), found)
+
+
+def _held_to_the_last_bar(score: ScoreTick, found: SeedBars) -> ScoreTick:
+    """The score with its last note held as long as the seed's, where the seed's last bars hold tails only: bars stay as many."""
+    if score.end() > int(found.seed_lines[-2]):
+        return score
+    track, place = max(
+        ((track, place) for track in score.tracks if not track.is_drum for place in range(len(track.notes))),
+        key=lambda where: where[0].notes[where[1]].end,
+    )
+    track.notes[place].duration = found.seed.end() - track.notes[place].time
+    return score
 
 
 def make_writer(

@@ -32,7 +32,7 @@ KINDS = (CONTINUE, FILL, *(task.lower() for task in TASKS))
 MIXTURE = {CONTINUE: 0.4, FILL: 0.25, "accompany": 0.12, "harmonise": 0.06, "melody": 0.07, "rhythm": 0.05, "pitches": 0.05}
 """Weights of pieces in training, where nothing else is asked for."""
 NOTE = 4  # Program Pitch Velocity Duration
-LONGEST_GAP, GAP_TOKENS, LONGEST_AFTER, AFTER_TOKENS, LONGEST_LEAD, LEAD_TOKENS = 8, 384, 32, 1024, 4, 128  # bars, and tokens
+LONGEST_GAP, GAP_TOKENS, LONGEST_AFTER, AFTER_TOKENS, LONGEST_LEAD, LEAD_TOKENS = 8, 384, 64, 2048, 4, 128  # bars, and tokens
 FEWEST_AFTER_TOKENS = 64
 """In training what is told behind a gap has at most a number of tokens drawn from here to `AFTER_TOKENS`, evenly in its logarithm."""
 LONGEST_BEFORE, LONGEST_BETWEEN, FEWEST_AROUND = 24, 8, 3
