@@ -97,7 +97,7 @@ def test_the_loss_falls_where_there_is_something_to_learn(tmp_path, melody, fold
     scale = melody([48 + step % 12 for step in range(60)])
     tokenize_folder(folder_of(tmp_path / "midi", {"a.mid": scale}), tmp_path / "out", coarse, held_out=0)
     settings = with_changes(
-        tiny_settings, steps=150, lanes=4, segment_length=64, dropout=0.0, hidden_size=32, intermediate_size=64, twelve_keys=False
+        tiny_settings, steps=150, lanes=4, segment_length=64, dropout=0.0, hidden_size=32, intermediate_size=64, twelve_keys=False, tasks={}
     )
     assert train(tmp_path / "out", tmp_path / "run", settings) == {"steps": 150}
     corpus = Corpus(tmp_path / "out")
