@@ -339,7 +339,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where to write; what is there from before is replaced")
     sub.add_argument("--bars", type=int, default=16, metavar="N", help="bars to add")
     sub.add_argument("--model", metavar="MODEL", help=MODEL_HELP)
-    sub.add_argument("--random-seed", type=int, default=0, metavar="S", help="another number, another continuation")
+    sub.add_argument("--random-seed", type=int, default=3, metavar="S", help="another number, another continuation")
 
     sub = verb("render", render_command, "render a MIDI file as sound")
     sub.add_argument("file", metavar="FILE.mid", help=SEED_HELP)

@@ -222,9 +222,10 @@ def test_a_cadence_wants_a_key():
 
 
 def test_takes_come_best_first():
-    """The order is that of the two places, by likelihood and by likeness; the likelier of two equals comes first."""
+    """The order is that of the two places, by likelihood and by likeness; the one more like the seed of two equals comes first."""
     scores = [Scores(5.0, 0.1, 0.1, 0.1), Scores(3.0, 0.2, 0.2, 0.2), Scores(4.0, 0.0, 0.0, 0.0), Scores(9.0, 0.9, 0.9, 0.9)]
     assert best_first(scores) == [2, 1, 0, 3]
+    assert best_first([Scores(1.8, 0.4, 0.4, 0.4), Scores(3.3, 0.2, 0.2, 0.2)]) == [1, 0]
     takes = continue_takes(made_seed(), 2, takes=6, **MINE)
     told = [origin_of(take)["scores"] for take in takes]
     assert best_first([Scores(t["nats_per_note"], *[t["distance"]] * 3) for t in told]) == list(range(6))

@@ -1,7 +1,8 @@
 """Which of several takes is best: how likely the model finds it, and how well its statistics fit the seed's.
 
 Distances are from 0 (alike) to 1; of the seed its last 64 quarters are heard. Drums count for onsets only.
-A take's place is the mean of two places, by nats per note and by the mean distance; of equal ones the likelier comes first.
+A take's place is the mean of two places, by nats per note and by the mean distance; of equal ones the nearer comes first, because a take
+that runs on in one figure is likely and like nothing.
 """
 
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ def best_first(scores: Sequence[Scores]) -> list[int]:
     """Indices of the takes, the best first."""
     likely = np.argsort(np.argsort([score.nats_per_note for score in scores], kind="stable"))
     fitting = np.argsort(np.argsort([score.distance for score in scores], kind="stable"))
-    return sorted(range(len(scores)), key=lambda take: (likely[take] + fitting[take], likely[take]))
+    return sorted(range(len(scores)), key=lambda take: (likely[take] + fitting[take], fitting[take]))
 
 
 def _statistics(score: ScoreTick, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
