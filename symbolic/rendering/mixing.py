@@ -17,7 +17,7 @@ from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.learned_part import LearnedPart
 from symbolic.rendering.performance import Part
 from symbolic.rendering.phrase_player import batches, play_together
-from symbolic.rendering.sources import LearnedSource, Source, SynthesizedSource, source_of
+from symbolic.rendering.sources import LearnedSource, Source, SynthesizedSource
 from symbolic.rendering.voices import Voice
 from symbolic.rendering.wavenet_part import WavenetPart
 from symbolic.rendering.wavenet_source import WavenetSource
@@ -95,9 +95,12 @@ def stage_places(parts: Sequence[Part]) -> list[float]:
 
 
 def _source(part: Part, place: float, sample_rate: int, played: LearnedPart | WavenetPart | None) -> Source:
+    """A part on what was planned for it: a WaveNet, learned voices, a struck voice, or else the synthesizer."""
     if isinstance(played, WavenetPart):
         return WavenetSource(part, place, sample_rate, played)
-    return source_of(part, place, sample_rate, played)
+    if played is None or played.struck is not None:
+        return SynthesizedSource(part, place, sample_rate, played.struck if played else None)
+    return LearnedSource(part, place, sample_rate, played)
 
 
 def _advance(sources: Sequence[Source], until: int, pool: ThreadPoolExecutor) -> None:

@@ -196,10 +196,3 @@ class _Resampled:
     def take(self, size: int) -> np.ndarray:
         taken, self._held = self._held[:, :size].copy(), self._held[:, size:]
         return taken
-
-
-def source_of(part: Part, place: float, sample_rate: int, learned: LearnedPart | None) -> Source:
-    """A part on learned voices where it was planned so, else on the synthesizer."""
-    if learned is None or learned.struck is not None:
-        return SynthesizedSource(part, place, sample_rate, learned.struck if learned else None)
-    return LearnedSource(part, place, sample_rate, learned)

@@ -11,13 +11,12 @@ import numpy as np
 
 from symbolic.dsp.decaying_partials import stiff_partials
 from symbolic.dsp.noise_bands import NoiseVoice
-from symbolic.dsp.oscillators import oscillator_bank
 from symbolic.dsp.units import db_to_gain, midi_to_hz
 from symbolic.models.voices.struck import StruckVoice
 from symbolic.rendering.controls import MOST_PARTIALS, NoteControls, Spectrum, hearing, hop_of
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.presets import Preset
-from symbolic.rendering.voices import SEGMENT_FRAMES, Voice, place_in
+from symbolic.rendering.voices import Voice, place_in
 
 FADED = 0.03  # of the sample rate below its half, in which partials fade out
 QUIETEST = -70.0  # dB against the loudest partial at its loudest: others are left out
@@ -80,23 +79,15 @@ class StruckSound(Voice):
         super().__init__(controls, sample_rate)
         self._noise: np.ndarray | None = None
 
-    def next_segment(self) -> np.ndarray:
-        """The next (2, S) samples."""
-        first, last = self.frame, min(self.frame + SEGMENT_FRAMES, self.frames)
-        self.frame = last
+    def _add_noise(self, sound: np.ndarray, first: int, last: int) -> None:
         controls, hop = self.controls, self.hop
         if self._noise is None:
             self._noise = stroke_noise(controls.voice, controls.pitch, controls.struck_velocity, self.sample_rate)
-        sound = np.zeros((2, (last - first) * hop), np.float32)
-        for copy, tone in enumerate(controls.tones(first, last)):
-            mono = oscillator_bank(tone.frequency, controls.spectrum.ratios, tone.amplitudes, self._phases[copy], hop, self.sample_rate)
-            place_in(sound, mono, tone.place)
         noise = self._noise[first * hop : last * hop]
         if len(noise):
             curve = controls.noise_envelope(first, last).astype(np.float32)
             along = np.interp(np.arange(len(noise), dtype=np.float32), hop * np.arange(len(curve)), curve).astype(np.float32)
             place_in(sound[:, : len(noise)], noise * along, sum(controls.places) / len(controls.places))
-        return sound
 
 
 @functools.lru_cache(maxsize=NOISES_KEPT)
@@ -113,10 +104,7 @@ def stroke_noise(voice: StruckVoice, pitch: int, velocity: int, sample_rate: int
     ratio = float(centres[1] / centres[0]) if len(centres) > 1 else 2.0
     density = levels[: heard[-1] + 1] - 10 * np.log10(centres * (ratio**0.5 - ratio**-0.5) / half_rate)
     hertz = np.maximum(np.linspace(0, half_rate, NOISE_BANDS), 1.0)
-    place = np.interp(np.log(hertz), np.log(centres), np.arange(len(centres)))
-    low = np.minimum(place.astype(int), max(0, len(centres) - 2))
-    share = (place - low).astype(np.float32)
-    even = density[:, low] * (1 - share) + density[:, np.minimum(low + 1, len(centres) - 1)] * share
+    even = np.array([np.interp(np.log(hertz), np.log(centres), row) for row in density])
     made = NoiseVoice(NOISE_BANDS, hop, pitch * 128 + velocity)
     gains = np.asarray(db_to_gain(even), np.float32)
     return np.concatenate([made.process(gains), made.flush()])

@@ -51,6 +51,12 @@ class Voice:
         for copy, tone in enumerate(controls.tones(first, last)):
             mono = oscillator_bank(tone.frequency, controls.spectrum.ratios, tone.amplitudes, self._phases[copy], hop, rate)
             place_in(sound, mono, tone.place)
+        self._add_noise(sound, first, last)
+        return sound
+
+    def _add_noise(self, sound: np.ndarray, first: int, last: int) -> None:
+        """Add the noises at the frame borders first … last to the segment's sound (2, S)."""
+        controls, hop, rate = self.controls, self.hop, self.sample_rate
         middle = sum(controls.places) / len(controls.places)
         for index, hiss in enumerate(controls.hisses(first, last)):
             if hiss is None or not (heard := np.flatnonzero(hiss.level > INAUDIBLE)).size:
@@ -60,7 +66,6 @@ class Voice:
             centre, level = hiss.centre[:points], hiss.level[:points]
             mono = filtered_noise(noise.kind, centre, noise.sharpness, level, memory, seed, hop, rate)
             place_in(sound[:, : len(mono)], mono, middle)
-        return sound
 
 
 def pan_gains(place: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -91,28 +91,24 @@ def train_struck(
     if (output / "config.json").exists() and not resume:
         raise InputError(f"{output}: a voice is in this folder already; choose another -o")
     clock, heard = time.perf_counter(), dict[Path, StruckNoteHeard]()
-    for path in find_recordings(folder):
-        if label_of(path).note is None:
-            tell(f"{path}: its name tells no pitch, such as C4; left out")
-    divisions = divided(folder, settings)
-    for path in tqdm([path for division in divisions for path in division], desc="measure", unit="note", disable=None):
+    for path in tqdm(find_recordings(folder), desc="measure", unit="note", disable=None):
         try:
             heard[path] = measured(path, settings)
         except InputError as error:
             tell(str(error))
-    learned, held_out = ([heard[path] for path in division if path in heard] for division in divisions)
+    learned, held_out = ([heard[path] for path in division if path in heard] for division in divided(folder, settings))
     if len({note.pitch for note in learned}) < 2:
         raise InputError(
             f"{folder}: {len(heard)} recordings of notes named by pitch, such as piano_C4_forte.wav; at least two pitches are needed"
         )
     voice = table_of(learned)
     losses = [loss_beside(voice, note) for note in held_out]
-    loss = float(np.mean(losses)) if losses else float("nan")
+    figures = {"loss": round(float(np.mean(losses)), 4), "step": len(learned)} if losses else {}
     facts = {
         "kind": "struck", "name": output.name, "recordings": {
             "notes": len(learned), "minutes": round(sum(len(note.sound) for note in learned) / SAMPLE_RATE / 60, 2),
         },
-        "held_out_notes": len(held_out), "held_out": {"loss": round(loss, 4), "step": len(learned)},
+        "held_out_notes": len(held_out), "held_out": figures,
         "word": "Magenta's spectral loss at the level of the recordings",
         "lowest_pitch": min(note.pitch for note in learned), "highest_pitch": max(note.pitch for note in learned),
         "steps": len(learned), "training_seconds": round(time.perf_counter() - clock, 1),
@@ -147,9 +143,7 @@ def measured(path: Path, settings: StruckSettings) -> StruckNoteHeard:
     partials[: len(hertz)] = [_fallen_on(level, there) for level, there in zip(levels.T, sure.T, strict=True)]
     residual = sound - resynthesized(tracks, len(sound))
     noise = _noise_levels(residual, partials.max(), seconds)
-    velocity = VELOCITIES.get(label.dynamic) or next(
-        (value for mark, value in settings.layers.items() if mark in path.stem), settings.velocity
-    )
+    velocity = _velocity(path, settings)
     believed = stiffness > 0 and len(hertz) >= STEADY_PARTIALS
     return StruckNoteHeard(path.name, sound, label.note, velocity, frequency / nominal, stiffness, believed, partials, noise)
 
@@ -230,9 +224,8 @@ def _fallen_on(levels: np.ndarray, there: np.ndarray) -> np.ndarray:
     first = int(np.flatnonzero(there)[0])
     result[:first] = levels[first]
     begin = max(first, last - 3)
-    fall = 60.0 if last == begin else float(np.polyfit(times[begin : last + 1], levels[begin : last + 1], 1)[0])
-    fall = min(fall, -4.0) if last > begin else -fall
-    result[last + 1 :] = levels[last] + fall * (times[last + 1 :] - times[last])
+    slope = -60.0 if last == begin else min(-4.0, float(np.polyfit(times[begin : last + 1], levels[begin : last + 1], 1)[0]))
+    result[last + 1 :] = levels[last] + slope * (times[last + 1 :] - times[last])
     return np.asarray(np.maximum(result, NOTHING))
 
 
