@@ -26,6 +26,7 @@ import torch
 from symbolic.models.native_code import FLOAT, INTEGER, LANES, Array, Code, Variable, ir, machine_code
 from symbolic.models.wavenet.autoencoder import Wavenet
 from symbolic.models.wavenet.configuration import WavenetConfig
+from symbolic.models.wavenet.excitation import counted
 from symbolic.models.wavenet.native import NativeDecoder
 from symbolic.models.wavenet.queues import TensorDecoder
 
@@ -70,8 +71,9 @@ def full_convolution(model: Wavenet, rounds: int) -> Speed:
     """A pass over the receptive field for each sample."""
     size = -(-model.config.receptive_field // model.config.hold)
     codes, told = torch.zeros(1, size * model.config.hold, dtype=torch.long), torch.zeros(1, size, model.config.conditioning)
+    cycles = torch.from_numpy(counted(69.0, size, model.config))[None]
     with torch.no_grad():
-        times = [timed(lambda: model.decoder(codes, told)) for _ in range(rounds + 1)][1:]
+        times = [timed(lambda: model.decoder(codes, told, cycles)) for _ in range(rounds + 1)][1:]
     return Speed(1 / statistics.median(first for first, _ in times), 1 / statistics.median(second for _, second in times))
 
 
@@ -82,10 +84,11 @@ def playing(decoder: NativeDecoder | TensorDecoder, lanes: int, samples: int, th
     length = frames * config.hold
     random = np.random.default_rng(0).random((share, length), dtype=np.float32)
     told = np.zeros((frames, share, config.conditioning), dtype=np.float32)
+    cycles = np.tile(counted(69.0, frames, config), (share, 1))
     states = [decoder.lanes(share) for _ in range(threads)]
 
     def one(state: object) -> tuple[float, float]:
-        return timed(lambda: decoder.play(state, told, random, np.ones(share)))  # type: ignore[arg-type]
+        return timed(lambda: decoder.play(state, told, cycles, random, np.ones(share)))  # type: ignore[arg-type]
 
     processor, clock = [], []
     with ThreadPoolExecutor(threads) as pool:

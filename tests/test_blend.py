@@ -128,7 +128,7 @@ class Chance:
     def chosen(self, lanes: dict[str, np.ndarray], index: np.ndarray) -> dict[str, np.ndarray]:
         return {name: values[index].copy() for name, values in lanes.items()}
 
-    def play(self, lanes, conditioning, random, temperature) -> np.ndarray:
+    def play(self, lanes, conditioning, cycles, random, temperature) -> np.ndarray:
         lanes["hertz"] = np.where(lanes["hertz"] > 0, lanes["hertz"], 220 * 2 ** random[:, 0])
         phase = lanes["phase"][:, None] + 2 * np.pi * lanes["hertz"][:, None] * np.arange(1, random.shape[1] + 1) / 16000
         lanes["phase"] = phase[:, -1]

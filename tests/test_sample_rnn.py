@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from torch.nn import functional
 
 from symbolic.cli import main
 from symbolic.errors import InputError
@@ -18,6 +19,7 @@ from symbolic.models.sample_rnn.native import NativeDecoder
 from symbolic.models.sample_rnn.stepping import TensorDecoder
 from symbolic.models.wavenet.autoencoder import Wavenet
 from symbolic.models.wavenet.configuration import WavenetConfig
+from symbolic.models.wavenet.excitation import periods, taps
 from symbolic.models.wavenet.sampling import Note, play_notes
 from symbolic.models.wavenet.saving import load_wavenet, save_wavenet
 from symbolic.rendering.wavenet_voice import WavenetVoice
@@ -49,28 +51,41 @@ def small_model(rounded: bool = False, **fields: int) -> SampleRnn:
     return model
 
 
-def random_notes(model: SampleRnn, rows: int, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """µ-law codes (B, T) and conditioning (B, J, W)."""
+def random_notes(model: SampleRnn, rows: int, frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """µ-law codes (B, T), conditioning (B, J, W) and cycles (B, J + 1)."""
     config, generator = model.config, torch.Generator().manual_seed(1)
     codes = torch.randint(0, config.levels, (rows, frames * config.code_samples), generator=generator)
     temporal = torch.rand(rows, frames, config.code_size, generator=generator) * 2 - 1
     pitch, velocity = torch.rand(rows, generator=generator) * 127, torch.rand(rows, generator=generator) * 127
-    return codes, model.conditioning(temporal, pitch, velocity)
+    waves = torch.rand(rows, codes.shape[1] // config.hold, generator=generator, dtype=torch.float64) * 0.3 * config.hold
+    return codes, model.conditioning(temporal, pitch, velocity), functional.pad(waves.cumsum(1), (1, 0))
+
+
+def play_part(
+    decoder, lanes, told: np.ndarray, cycles: torch.Tensor, numbers: np.ndarray, first: int, temperature: float, vectors: int = 8
+) -> np.ndarray:
+    """What a decoder plays of some conditioning vectors, of 16 samples each."""
+    part = slice(first * 16, (first + vectors) * 16)
+    waves = cycles[:, first : first + vectors + 1].numpy()
+    return decoder.play(lanes, told[first : first + vectors], waves, numbers[:, part], np.full(len(numbers), temperature))
 
 
 @pytest.mark.parametrize("shape", [{}, {"frame": 16, "hidden": 48}, {"frame": 4, "recurrent": 48, "hold": 32}])
 def test_sample_by_sample_equals_teacher_forcing(shape):
     """Step by step gives the logits of one pass, to 1e-5, in every place of a frame and over many frames."""
     model = small_model(**shape)
-    codes, conditioning = random_notes(model, 3, 2)
-    whole = model.decoder(codes, conditioning)
+    codes, conditioning, cycles = random_notes(model, 3, 2)
+    whole = model.decoder(codes, conditioning, cycles)
     assert whole.std() > 0.3
     decoder, N = TensorDecoder(model.decoder), model.config.frame
     lanes, made, told = decoder.lanes(3), [], torch.empty(0)
     for sample in range(codes.shape[1]):
         if sample % N == 0:
             told = decoder.tell(lanes, conditioning[:, sample // model.config.hold])
-        made.append(decoder.step(lanes, told[:, sample % N]))
+        vector, excitation = sample // model.config.hold, model.decoder.excitation
+        reach, weights = (part[:, vector] for part in taps(periods(cycles, model.config.hold)))
+        added = excitation.clocked(cycles)[:, sample] + excitation.ago(lanes.past, lanes.position, reach, weights)
+        made.append(decoder.step(lanes, told[:, sample % N] + added))
         decoder.join(lanes, codes[:, sample])
     torch.testing.assert_close(torch.stack(made, 1), whole, atol=1e-5, rtol=0)
 
@@ -80,16 +95,16 @@ def test_sample_by_sample_equals_teacher_forcing(shape):
 def test_compiled_logits_equal_teacher_forcing(fields, rounded):
     """The compiled loop's logits at the end of each conditioning vector are those of one pass over what it drew, to 1e-5."""
     model = small_model(rounded, **fields)
-    _, conditioning = random_notes(model, 3, 4)
+    _, conditioning, cycles = random_notes(model, 3, 4)
     decoder, hold = NativeDecoder(model.decoder), model.config.hold
     lanes, made, codes = decoder.lanes(3), [], []
     numbers = np.random.default_rng(0).random((3, 512), dtype=np.float32)
     for j in range(512 // hold):
         vector = conditioning[:, j : j + 1].transpose(0, 1).numpy()
-        codes.append(decoder.play(lanes, vector, numbers[:, j * hold : (j + 1) * hold], np.ones(3)))
+        codes.append(decoder.play(lanes, vector, cycles[:, j : j + 2].numpy(), numbers[:, j * hold : (j + 1) * hold], np.ones(3)))
         made.append(lanes.logits.copy())
     drawn = torch.from_numpy(np.concatenate(codes, 1))
-    whole = model.decoder(drawn, conditioning)
+    whole = model.decoder(drawn, conditioning, cycles)
     torch.testing.assert_close(torch.from_numpy(np.stack(made, 1)), whole[:, hold - 1 :: hold], atol=1e-5, rtol=0)
     found = (torch.softmax(whole, -1).cumsum(-1) <= torch.from_numpy(numbers)[..., None]).sum(-1)
     assert (found == drawn).float().mean() > 0.998  # a number may lie between two sums that differ in the last digit
@@ -99,20 +114,20 @@ def test_compiled_logits_equal_teacher_forcing(fields, rounded):
 def test_the_same_random_numbers_give_the_same_codes(temperature):
     """PyTorch and the compiled loop draw the same sample for sample; temperature 0 takes the likeliest code."""
     model = small_model()
-    _, conditioning = random_notes(model, 5, 4)
+    _, conditioning, cycles = random_notes(model, 5, 4)
     told = conditioning.transpose(0, 1).contiguous().numpy()
     numbers = np.random.default_rng(0).random((5, 512), dtype=np.float32)
     made = []
     for decoder in (TensorDecoder(model.decoder), NativeDecoder(model.decoder)):
         lanes = decoder.lanes(5)
-        parts = [decoder.play(lanes, told[j : j + 8], numbers[:, j * 16 : (j + 8) * 16], np.full(5, temperature)) for j in range(0, 32, 8)]
+        parts = [play_part(decoder, lanes, told, cycles, numbers, j, temperature) for j in range(0, 32, 8)]
         made.append(np.concatenate(parts, 1))
     np.testing.assert_array_equal(made[0], made[1])
     if temperature:
         assert len(np.unique(made[0])) > 5
     else:
         drawn = torch.from_numpy(made[0])
-        whole = model.decoder(drawn, conditioning)
+        whole = model.decoder(drawn, conditioning, cycles)
         assert (whole.gather(2, drawn[..., None])[..., 0] > whole.amax(-1) - 0.001).all()  # of two that are so near either is right
 
 
@@ -124,7 +139,8 @@ def test_nothing_is_known_of_the_future():
     conditioning = torch.zeros(1, 8, 32, requires_grad=True)
     embedding = decoder.embedding.requires_grad_()
     decoder.values = decoder.values.clone().requires_grad_()
-    decoder(codes, conditioning)[0, 100].sum().backward()
+    cycles = torch.arange(9, dtype=torch.float64)[None]
+    decoder(codes, conditioning, cycles)[0, 100].sum().backward()
     seen, remembered = embedding.grad.abs().sum(1)[:128] > 0, decoder.values.grad[:128].abs() > 0
     assert seen.nonzero().flatten().tolist() == list(range(84, 100))
     assert remembered.nonzero().flatten().tolist() == list(range(96))
@@ -152,9 +168,10 @@ def test_notes_sound_the_same_alone_and_together():
 def test_lanes_that_do_not_fit_are_refused():
     """Conditioning and random numbers of other lanes than there are never reach the compiled loop."""
     decoder = NativeDecoder(small_model().decoder)
-    for vectors, numbers in (((4, 3, 32), (2, 64)), ((4, 2, 32), (2, 60)), ((4, 2, 16), (2, 64))):
+    shapes = ((4, 3, 32), (2, 5), (2, 64)), ((4, 2, 32), (2, 5), (2, 60)), ((4, 2, 16), (2, 5), (2, 64)), ((4, 2, 32), (2, 4), (2, 64))
+    for vectors, cycles, numbers in shapes:
         with pytest.raises(ValueError, match="do not fit 2 lanes"):
-            decoder.play(decoder.lanes(2), np.zeros(vectors, np.float32), np.zeros(numbers, np.float32), np.ones(2))
+            decoder.play(decoder.lanes(2), np.zeros(vectors, np.float32), np.zeros(cycles), np.zeros(numbers, np.float32), np.ones(2))
 
 
 def test_a_voice_on_disk(tmp_path):

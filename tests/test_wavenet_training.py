@@ -50,7 +50,7 @@ def notes() -> list[RecordedNote]:
 @pytest.fixture(scope="module")
 def trained(notes, tmp_path_factory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("wavenet") / "voice"
-    return folder, train_wavenet(notes, folder, replace(QUICK, steps=40))
+    return folder, train_wavenet(notes, folder, replace(QUICK, steps=80))
 
 
 def test_it_learns(trained, notes):
@@ -118,7 +118,7 @@ def test_ctrl_c_saves(notes, tmp_path):
 
 def test_a_batch_depends_on_the_step_alone(notes):
     """The same step gives the same batch, another step another one; µ-law silence fills what is beyond a note, uncounted."""
-    options = {"lanes": 40, "frames": 20, "size": 128, "margin": 4, "warmup": 100, "onsets": 0.5, "shift_semitones": 2.0}
+    options = {"lanes": 40, "frames": 20, "size": 128, "hold": 32, "margin": 4, "warmup": 100, "onsets": 0.5, "shift_semitones": 2.0}
     one, two, other = (draw_batch(notes, step, 0, **options) for step in (3, 3, 4))
     for name, value in vars(one).items():
         assert torch.equal(value, getattr(two, name)), name
@@ -143,7 +143,7 @@ def test_codes_of_a_piece_are_those_of_the_whole_note(notes):
     long = [RecordedNote(tone(60, 1.0) * np.linspace(1, 0, 16000).astype(np.float32), 60, 64)]
     for shift in (0.0, 3.0):
         margin = margin_of(encoder, 8, shift)
-        batch = draw_batch(long, 1, 0, lanes=6, frames=8, size=128, margin=margin, warmup=0, onsets=0.2, shift_semitones=shift)
+        batch = draw_batch(long, 1, 0, lanes=6, frames=8, size=128, hold=32, margin=margin, warmup=0, onsets=0.2, shift_semitones=shift)
         with torch.no_grad():
             codes = codes_heard(encoder, batch, 8)
             whole = encoder(torch.from_numpy(long[0].sound)[None])[0]
@@ -162,7 +162,7 @@ def test_codes_at_another_speed_are_put_back_in_time():
     sound[128 * 23 : 128 * 24] = np.random.default_rng(0).uniform(-1, 1, 128)
     note = [RecordedNote(sound, 60, 64)]
     margin = margin_of(encoder, 40, 4.0)
-    batch = draw_batch(note, 0, 0, lanes=8, frames=40, size=128, margin=margin, warmup=0, onsets=1.0, shift_semitones=4.0)
+    batch = draw_batch(note, 0, 0, lanes=8, frames=40, size=128, hold=32, margin=margin, warmup=0, onsets=1.0, shift_semitones=4.0)
     assert batch.scale.std() > 0.05
     with torch.no_grad():
         codes = codes_heard(encoder, batch, 40)
@@ -231,12 +231,12 @@ def test_a_run_that_starts_from_a_voice(trained, notes, tmp_path):
     """It has that voice's shape and weights, costs less at once than one from nothing, and goes on when the voice is gone."""
     voice, output = tmp_path / "voice", tmp_path / "finer"
     shutil.copytree(trained[0], voice, ignore=shutil.ignore_patterns("training"))
-    settings = replace(QUICK, wavenet=WavenetConfig(), from_voice=str(voice), learning_rate=1e-6, warmup_samples=64)
+    settings = replace(QUICK, wavenet=WavenetConfig(), from_voice=str(voice), learning_rate=1e-6, steps=1, warmup_steps=0)
     facts = train_wavenet(notes, output, settings)
     assert load_wavenet(output).config == TINY
     assert facts["held_out"]["loss"] == pytest.approx(trained[1]["held_out"]["loss"], abs=0.01)
     shutil.rmtree(voice)
-    assert train_wavenet(notes, output, replace(settings, steps=9), resume=True)["steps"] == 9
+    assert train_wavenet(notes, output, replace(settings, steps=2), resume=True)["steps"] == 2
     (tmp_path / "settings.yaml").write_text(f"from_voice: {voice}\n")
     with pytest.raises(InputError, match="no folder of one"):
         train_wavenet(notes, tmp_path / "other", tmp_path / "settings.yaml")

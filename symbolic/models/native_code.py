@@ -7,6 +7,7 @@ llvmlite is what numba is built on, so it is there already.
 
 import contextlib
 import ctypes
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -207,6 +208,23 @@ class Code:
             p = self.fused(p, f, self.number(coefficient, VECTOR))
         power = build.shl(build.add(build.fptosi(m.value, whole), ir.Constant(whole, [127] * LANES)), ir.Constant(whole, [23] * LANES))
         return p * Number(self, build.bitcast(power, VECTOR))
+
+    def logarithm(self, x: Number) -> Number:
+        """Natural logarithm of a vector of normal positive numbers: that of a power of 2, and a polynomial (Cephes), to 1e-7."""
+        build, whole = self.builder, ir.VectorType(ir.IntType(32), LANES)
+
+        def every(value: int) -> Any:
+            return ir.Constant(whole, [value] * LANES)
+
+        bits = build.sub(build.bitcast(x.value, whole), every(0x3F3504F3))  # the root of a half: what is left is within its root and 2's
+        power = Number(self, build.sitofp(build.ashr(bits, every(23)), VECTOR))
+        rest = build.add(build.and_(bits, every(0x7FFFFF)), every(0x3F3504F3))
+        y = Number(self, build.bitcast(rest, VECTOR)) - 1.0
+        p = self.number(7.0376836292e-2, VECTOR)
+        for coefficient in (-1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
+                            -2.4999993993e-1, 3.3333331174e-1, -0.5, 1.0):  # fmt: skip
+            p = self.fused(p, y, self.number(coefficient, VECTOR))
+        return self.fused(power, self.number(math.log(2), VECTOR), p * y)
 
 
 def machine_code(module: ir.Module, name: str, processor: str = "") -> Callable[[int], None]:

@@ -150,7 +150,8 @@ def score_notes(model: Autoencoder, notes: Sequence[RecordedNote]) -> dict[str, 
         pitch, velocity = (torch.tensor([float(value)], device=device) for value in (note.pitch, note.velocity))
         temporal = model.encoder(sound)
         codes = mu_law_encode(sound)
-        logits = model.decoder(codes, model.conditioning(temporal, pitch, velocity))
+        cycles = torch.from_numpy(note.cycles(0, sound.shape[1] // config.hold, config.hold))[None]
+        logits = model.decoder(codes, model.conditioning(temporal, pitch, velocity), cycles)
         bits += float(bits_per_sample(logits[:, :length], codes[:, :length])) * length
         samples += length
         written = model.writer(pitch, velocity, torch.tensor([len(note.sound)], device=device))[:, : temporal.shape[1]]
@@ -181,14 +182,14 @@ class AutoencoderRun(AveragedRun):
         """Bits per sample, and the mean squared error of the written codes."""
         s, config = self.settings, self.model.config
         batch = draw_batch(
-            self.learned, self.step, s.random_seed, lanes=s.lanes, frames=s.frames, size=config.code_samples, margin=self.margin,
-            warmup=s.warmup_samples, onsets=s.onsets, shift_semitones=s.shift_semitones,
+            self.learned, self.step, s.random_seed, lanes=s.lanes, frames=s.frames, size=config.code_samples, hold=config.hold,
+            margin=self.margin, warmup=s.warmup_samples, onsets=s.onsets, shift_semitones=s.shift_semitones,
         ).to(self.device)  # fmt: skip
         temporal = codes_heard(self.model.encoder, batch, s.frames)
         noise = torch.randn(temporal.shape, generator=torch.Generator().manual_seed(s.random_seed * 1_000_003 + self.step))
         conditioning = self.model.conditioning(temporal + s.code_noise * noise.to(self.device), batch.pitch, batch.velocity)
         with self.precision():
-            logits = self.model.decoder(batch.codes, conditioning)
+            logits = self.model.decoder(batch.codes, conditioning, batch.cycles)
         bits = bits_per_sample(logits, batch.codes, batch.counted)
         return {"bits_per_sample": bits, "writer_error": self._writer_error(batch, temporal.detach())}
 

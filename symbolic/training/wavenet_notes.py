@@ -9,50 +9,69 @@ cannot tell the pitch well, so that the decoder takes it from where it is said.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from symbolic.corpus.recordings.phrases import LOW_RATE
 from symbolic.corpus.recordings.store import Recordings
+from symbolic.dsp.fundamental_phase import fundamental_cycles
 from symbolic.dsp.mu_law import mu_law_encode
-from symbolic.dsp.units import hz_to_midi
+from symbolic.dsp.units import hz_to_midi, midi_to_hz
 from symbolic.errors import InputError
 from symbolic.models.wavenet.encoder import Encoder
 
 VELOCITIES = {"ppp": 16, "pp": 32, "p": 48, "mp": 64, "mf": 80, "f": 96, "ff": 112, "fff": 126}
 STEADY = 1.0  # semitones between the tenth and the ninetieth percentile of a note's pitch
+CYCLE_HOP = 32  # samples
 LOUD = 0.9  # full scale that the loudest of a hundred notes reaches
 
 
 @dataclass(frozen=True)
 class RecordedNote:
-    """Sound (S,) at the model's rate, MIDI pitch with its fraction, velocity 0 … 127."""
+    """Sound (S,) at the model's rate, MIDI pitch with its fraction, velocity 0 … 127; `track`: pitch in hertz over equal parts of it."""
 
     sound: np.ndarray
     pitch: float
     velocity: float
     held_out: bool = False
     name: str = ""
+    track: np.ndarray | None = None
+
+    @cached_property
+    def waves(self) -> np.ndarray:
+        """Of its fundamental, counted every `CYCLE_HOP` samples; track and sound are followed within a semitone of the pitch."""
+        hertz = float(midi_to_hz(self.pitch))
+        near = hertz if self.track is None else np.clip(self.track, hertz * 2 ** (-1 / 12), hertz * 2 ** (1 / 12))
+        return fundamental_cycles(self.sound, near, LOW_RATE, CYCLE_HOP)
+
+    def cycles(self, first: int, vectors: int, hold: int) -> np.ndarray:
+        """Waves (`vectors` + 1,) at the samples `first`, `first` + `hold`, …; after the note they go on at its pitch."""
+        place = (first + hold * np.arange(vectors + 1)) / CYCLE_HOP
+        last = len(self.waves) - 1
+        beyond = np.maximum(place - last, 0) * float(midi_to_hz(self.pitch)) * CYCLE_HOP / LOW_RATE
+        return np.interp(place, np.arange(last + 1), self.waves) + beyond
 
 
 def notes_of(recordings: Recordings) -> list[RecordedNote]:
     """The notes of a store that hold one pitch, at one gain for all. Velocity is the dynamic named, or else the rank of loudness."""
-    steady: list[tuple[np.ndarray, float, str, float, bool, str]] = []
+    steady: list[tuple[np.ndarray, float, str, float, bool, str, np.ndarray]] = []
     for note in recordings.notes:
         pitch, loudness = recordings.array("pitch", note), recordings.array("loudness", note)
         loud = hz_to_midi(pitch[loudness > loudness.max() - 20].astype(np.float64))
         low, middle, high = np.percentile(loud, (10, 50, 90))
         if high - low <= STEADY:
             sound = recordings.array("low", note)
-            steady.append((sound, float(middle), note.dynamic, float(loudness.max()), note.held_out, note.name))
+            steady.append((sound, float(middle), note.dynamic, float(loudness.max()), note.held_out, note.name, pitch))
     if not steady:
         return []
     gain = LOUD / max(1e-4, float(np.percentile([np.abs(sound).max() for sound, *_ in steady], 99)))
     ranks = np.argsort(np.argsort([entry[3] for entry in steady])) / max(1, len(steady) - 1)
     return [
-        RecordedNote(sound * np.float32(gain), pitch, VELOCITIES.get(dynamic, round(30 + 80 * float(rank))), held_out, name)
-        for (sound, pitch, dynamic, _, held_out, name), rank in zip(steady, ranks, strict=True)
+        RecordedNote(sound * np.float32(gain), pitch, VELOCITIES.get(dynamic, round(30 + 80 * float(rank))), held_out, name, track)
+        for (sound, pitch, dynamic, _, held_out, name, track), rank in zip(steady, ranks, strict=True)
     ]
 
 
@@ -60,6 +79,7 @@ def notes_of(recordings: Recordings) -> list[RecordedNote]:
 class Batch:
     """B pieces of F codes: µ-law `codes` and `counted` (B, T); `heard` (B, M + T + M) by the encoder, M its margin's samples.
 
+    `cycles` (B, J + 1) count the fundamental's waves at each conditioning vector, float64, and stay on the processor.
     `scale` (B,) is the speed at which the encoder hears; `first` (B,) the piece's first code within its note, `samples` the note's length.
     """
 
@@ -69,16 +89,17 @@ class Batch:
     scale: Tensor
     pitch: Tensor
     velocity: Tensor
+    cycles: Tensor
     first: Tensor
     samples: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
-        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+        return Batch(**{name: value.to(device) for name, value in vars(self).items() if name != "cycles"}, cycles=self.cycles)
 
 
 def draw_batch(
-    notes: Sequence[RecordedNote], step: int, random_seed: int, *, lanes: int, frames: int, size: int, margin: int, warmup: int,
+    notes: Sequence[RecordedNote], step: int, random_seed: int, *, lanes: int, frames: int, size: int, hold: int, margin: int, warmup: int,
     onsets: float, shift_semitones: float,
 ) -> Batch:  # fmt: skip
     """A batch of `lanes` pieces of `frames` codes of `size` samples; notes come as often as they are long.
@@ -93,11 +114,13 @@ def draw_batch(
     heard = np.zeros((lanes, length + 2 * around), dtype=np.float32)
     counted = np.zeros((lanes, length), dtype=bool)
     first = np.zeros(lanes, dtype=np.int64)
+    cycles = np.zeros((lanes, length // hold + 1))
     for lane, index in enumerate(chosen):
         sound = notes[index].sound
         last = max(0, int(lengths[index]) - frames)
         first[lane] = 0 if generator.random() < onsets else generator.integers(0, last + 1)
         begin = int(first[lane]) * size
+        cycles[lane] = notes[index].cycles(begin, length // hold, hold)
         counted[lane, warmup if begin else 0 : len(sound) - begin] = True
         source = slice(max(0, begin - around), begin + length + around)
         part = sound[source]
@@ -107,7 +130,7 @@ def draw_batch(
     return Batch(
         torch.from_numpy(mu_law_encode(heard[:, around : around + length])), torch.from_numpy(counted), torch.from_numpy(heard),
         torch.from_numpy(scale.astype(np.float32)), torch.tensor([note.pitch for note in picked], dtype=torch.float32),
-        torch.tensor([float(note.velocity) for note in picked]), torch.from_numpy(first),
+        torch.tensor([float(note.velocity) for note in picked]), torch.from_numpy(cycles), torch.from_numpy(first),
         torch.tensor([len(note.sound) for note in picked]),
     )  # fmt: skip
 

@@ -14,16 +14,21 @@ import torch
 from torch import Tensor
 
 from symbolic.dsp.compiled import compiled
+from symbolic.dsp.mu_law import mu_law_table
 from symbolic.models.sample_rnn.decoder import Decoder
+from symbolic.models.wavenet.excitation import PAST, periods, taps
 
 
 @dataclass
 class Lanes:
-    """What lanes remember: the last codes (B, N), the oldest first, the state (B, G) of the recurrent network, the last logits (B, V)."""
+    """What lanes remember: the last codes (B, N), the oldest first, the state (B, G) of the recurrent network, the last logits (B, V),
+    the sound of the last samples (B, `PAST`)."""
 
     codes: np.ndarray
     state: np.ndarray
     logits: np.ndarray
+    past: np.ndarray
+    position: int = 0
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -47,38 +52,51 @@ class NativeDecoder:
             parts = [
                 decoder.values, torch.cat([heard_part, state_part]), bias, decoder.telling.weight.T, decoder.telling.bias,
                 decoder.told.weight.T, decoder.told.bias, heard, decoder.hidden.weight.T, decoder.hidden.bias,
-                decoder.head.weight.T, decoder.head.bias,
+                decoder.head.weight.T, decoder.head.bias, decoder.excitation.past,
             ]  # fmt: skip
             self.weights = tuple(_array(part) for part in parts)
+        self.excitation, self.table = decoder.excitation, mu_law_table(decoder.config.levels)
 
     def lanes(self, count: int) -> Lanes:
         """Silence."""
         config = self.config
         codes = np.full((count, config.frame), config.levels // 2, dtype=np.int64)
-        return Lanes(codes, np.zeros((count, config.recurrent), np.float32), np.zeros((count, config.levels), np.float32))
+        state, logits, past = (np.zeros((count, size), np.float32) for size in (config.recurrent, config.levels, PAST))
+        return Lanes(codes, state, logits, past)
 
     def silence(self, lanes: Lanes, lane: int) -> None:
         """Let one lane begin anew."""
         lanes.codes[lane] = self.config.levels // 2
         lanes.state[lane] = 0.0
+        lanes.past[lane] = 0.0
 
     def chosen(self, lanes: Lanes, index: np.ndarray) -> Lanes:
         """A copy of some lanes."""
-        return Lanes(lanes.codes[index].copy(), lanes.state[index].copy(), lanes.logits[index].copy())
+        codes, state, logits, past = (part[index].copy() for part in (lanes.codes, lanes.state, lanes.logits, lanes.past))
+        return Lanes(codes, state, logits, past, lanes.position)
 
-    def play(self, lanes: Lanes, conditioning: np.ndarray, random: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    def play(self, lanes: Lanes, conditioning: np.ndarray, cycles: np.ndarray, random: np.ndarray, temperature: np.ndarray) -> np.ndarray:
         """The next codes (B, J · hold) of every lane; `lanes` moves on in place.
 
-        `conditioning` (J, B, W); `random` (B, J · hold) within 0 … 1; `temperature` (B,): 0 takes the likeliest code.
+        `conditioning` (J, B, W); `cycles` (B, J + 1); `random` (B, J · hold) within 0 … 1; `temperature` (B,): 0 takes the likeliest code.
         """
         frames, count, hold = len(conditioning), len(lanes), self.config.hold
-        if conditioning.shape != (frames, count, self.config.conditioning) or random.shape != (count, frames * hold):
-            raise ValueError(f"conditioning {conditioning.shape} and random {random.shape} do not fit {count} lanes")
+        shapes = conditioning.shape, cycles.shape, random.shape
+        if shapes != ((frames, count, self.config.conditioning), (count, frames + 1), (count, frames * hold)):
+            raise ValueError(f"conditioning, cycles and random {shapes} do not fit {count} lanes")
+        waves = torch.from_numpy(cycles)
+        with torch.no_grad():
+            clock = self.excitation.clocked(waves).numpy()
+        reach, shares = (part.numpy() for part in taps(periods(waves, hold)))
         drawn = np.empty(random.shape, dtype=np.int64)
         scale = (1.0 / np.maximum(temperature, 1e-4)).astype(np.float32)
         told = np.ascontiguousarray(conditioning.transpose(1, 0, 2), dtype=np.float32)
         numbers = np.ascontiguousarray(random, dtype=np.float32)
-        _play(lanes.codes, lanes.state, lanes.logits, told, numbers, scale, hold, drawn, *self.weights)
+        _play(
+            lanes.codes, lanes.state, lanes.logits, lanes.past, lanes.position, clock, reach, shares, self.table, told, numbers, scale,
+            hold, drawn, *self.weights,
+        )  # fmt: skip
+        lanes.position += random.shape[1]
         return drawn
 
 
@@ -88,10 +106,11 @@ def _array(part: Tensor) -> np.ndarray:
 
 @compiled
 def _play(
-    codes: np.ndarray, states: np.ndarray, kept: np.ndarray, conditioning: np.ndarray, random: np.ndarray, scales: np.ndarray, hold: int,
-    drawn: np.ndarray, values: np.ndarray, recurrent: np.ndarray, recurrent_bias: np.ndarray, telling: np.ndarray,
-    telling_bias: np.ndarray, told: np.ndarray, told_bias: np.ndarray, heard: np.ndarray, hidden: np.ndarray, hidden_bias: np.ndarray,
-    head: np.ndarray, head_bias: np.ndarray,
+    codes: np.ndarray, states: np.ndarray, kept: np.ndarray, pasts: np.ndarray, position: int, clock: np.ndarray, reach: np.ndarray,
+    shares: np.ndarray, table: np.ndarray, conditioning: np.ndarray, random: np.ndarray, scales: np.ndarray, hold: int, drawn: np.ndarray,
+    values: np.ndarray, recurrent: np.ndarray, recurrent_bias: np.ndarray, telling: np.ndarray, telling_bias: np.ndarray, told: np.ndarray,
+    told_bias: np.ndarray, heard: np.ndarray, hidden: np.ndarray, hidden_bias: np.ndarray, head: np.ndarray, head_bias: np.ndarray,
+    lags: np.ndarray,
 ) -> None:  # fmt: skip
     """All lanes, sample by sample."""
     N, G, W, V, H, U = codes.shape[1], states.shape[1], conditioning.shape[2], len(values), len(hidden_bias), told.shape[0]
@@ -102,7 +121,7 @@ def _play(
     active, levels = np.empty(H + 4, np.float32), np.zeros(H + 4, np.int64)
     last = np.empty(random.shape[1] + N, np.int64)
     for lane in range(codes.shape[0]):
-        state, logits = states[lane], kept[lane]
+        state, logits, past = states[lane], kept[lane], pasts[lane]
         last[:N] = codes[lane]
         for sample in range(random.shape[1]):
             place = sample % N
@@ -125,7 +144,17 @@ def _play(
                     a, b, c, d = state[i], state[i + 1], state[i + 2], state[i + 3]
                     for o in range(N * U):
                         said[o] += a * telling[i, o] + b * telling[i + 1, o] + c * telling[i + 2, o] + d * telling[i + 3, o]
-            first[:] = told_bias
+            for o in range(H):
+                first[o] = told_bias[o] + clock[lane, sample, o]
+            for back in range(lags.shape[0]):
+                begin = position + sample - reach[lane, sample // hold, back] + len(past)
+                ago = zero
+                for tap in range(shares.shape[3]):
+                    ago += past[(begin + tap) % len(past)] * shares[lane, sample // hold, back, tap]
+                size = np.float32(math.log1p((V - 1) * abs(ago)) / math.log(V))
+                ago = -size if ago < zero else size
+                for o in range(H):
+                    first[o] += ago * lags[back, o]
             for i in range(0, U, 4):
                 at = place * U + i
                 a, b, c, d = said[at], said[at + 1], said[at + 2], said[at + 3]
@@ -172,4 +201,5 @@ def _play(
                 rest -= weights[code]
                 code += 1
             drawn[lane, sample] = last[sample + N] = code
+            past[(position + sample) % len(past)] = table[code]
         codes[lane] = last[len(last) - N :]

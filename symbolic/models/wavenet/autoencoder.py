@@ -35,17 +35,19 @@ class Player(Protocol):
     def chosen(self, lanes: Any, index: np.ndarray) -> Any:
         """A copy of some lanes."""
 
-    def play(self, lanes: Any, conditioning: np.ndarray, random: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    def play(self, lanes: Any, conditioning: np.ndarray, cycles: np.ndarray, random: np.ndarray, temperature: np.ndarray) -> np.ndarray:
         """The next codes (B, J · hold) of every lane; `lanes` moves on in place.
 
-        `conditioning` (J, B, W); `random` (B, J · hold) within 0 … 1; `temperature` (B,): 0 takes the likeliest code.
+        `conditioning` (J, B, W); `cycles` (B, J + 1), which go on where the last ones ended; `random` (B, J · hold) within 0 … 1;
+        `temperature` (B,): 0 takes the likeliest code.
         """
 
 
 class Autoencoder(nn.Module, ABC):
     """Encoder, conditioning, decoder and code writer.
 
-    A decoder gives logits (B, T, levels) of codes (B, T) and conditioning (B, J, W), and has an `embedding` of codes and a `head`.
+    A decoder gives logits (B, T, levels) of codes (B, T), conditioning (B, J, W) and cycles (B, J + 1), and has an `embedding` of codes, an
+    `excitation` and a `head`.
     """
 
     def __init__(self, config: AutoencoderConfig, decoder: Callable[[Any], nn.Module]) -> None:
@@ -56,13 +58,13 @@ class Autoencoder(nn.Module, ABC):
         self.decoder: Any = decoder(config)
         self.writer = CodeWriter(config)
 
-    def forward(self, sound: Tensor, codes: Tensor, pitch: Tensor, velocity: Tensor) -> Tensor:
+    def forward(self, sound: Tensor, codes: Tensor, pitch: Tensor, velocity: Tensor, cycles: Tensor) -> Tensor:
         """Logits (B, T, levels) of µ-law codes (B, T), by teacher forcing.
 
-        `sound` (B, T) is the same notes at full scale −1 … 1; pitch (B,) MIDI numbers, velocity (B,) 0 … 127.
-        T is a whole number of `code_samples`.
+        `sound` (B, T) is the same notes at full scale −1 … 1; pitch (B,) MIDI numbers, velocity (B,) 0 … 127,
+        cycles (B, J + 1) as in `symbolic.models.wavenet.excitation`. T is a whole number of `code_samples`.
         """
-        return self.decoder(codes, self.conditioning(self.encoder(sound), pitch, velocity))
+        return self.decoder(codes, self.conditioning(self.encoder(sound), pitch, velocity), cycles)
 
     @torch.no_grad()
     def encode(self, sound: Tensor) -> Tensor:

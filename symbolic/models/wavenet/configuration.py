@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from symbolic.errors import InputError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from symbolic.models.wavenet.configuration import WavenetConfig
+from symbolic.models.wavenet.excitation import Excitation
 
 
 class Layer(nn.Module):
@@ -47,6 +48,7 @@ class Decoder(nn.Module):
         self.config = config
         values = (torch.arange(config.levels) - config.levels // 2) / (config.levels // 2 - 1)
         self.embedding = nn.Parameter(values[:, None] * torch.randn(C) + 0.1 * torch.randn(config.levels, C))
+        self.excitation = Excitation(config, C)
         self.layers = nn.ModuleList(Layer(config, dilation) for dilation in config.dilations)
         self.condition = nn.Linear(config.conditioning, L * 2 * C)
         nn.init.normal_(self.condition.weight, std=0.5 * config.conditioning**-0.5)
@@ -55,10 +57,11 @@ class Decoder(nn.Module):
         nn.init.normal_(self.head.weight, std=0.1 * (2 * C) ** -0.5)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, codes: Tensor, conditioning: Tensor) -> Tensor:
-        """Logits (B, T, V) of every sample's code, from the codes (B, T) before it and conditioning (B, J, W)."""
+    def forward(self, codes: Tensor, conditioning: Tensor, cycles: Tensor) -> Tensor:
+        """Logits (B, T, V) of every sample's code, from the codes (B, T) before it, conditioning (B, J, W) and cycles (B, J + 1)."""
         start = codes.new_full((len(codes), 1), self.config.levels // 2)
-        x = self.embedding[torch.cat([start, codes[:, :-1]], 1)].transpose(1, 2)
+        seen = self.embedding[torch.cat([start, codes[:, :-1]], 1)] + self.excitation(codes, cycles)
+        x = seen.transpose(1, 2)
         biases = self.condition(conditioning).transpose(1, 2).chunk(self.config.layers, 1)
         total: Tensor | None = None
         for layer, bias in zip(self.layers, biases, strict=True):

@@ -13,16 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from symbolic.dsp.mu_law import mu_law_table
 from symbolic.models.native_code import LANES
 from symbolic.models.wavenet.decoder import Decoder, Layer
+from symbolic.models.wavenet.excitation import PAST, periods, taps
 from symbolic.models.wavenet.native_kernels import ARRAYS, Shape, compiled, layout
 
 
 @dataclass
 class Lanes:
-    """What lanes remember: the last codes (B,) and the queues of all layers, (slots, B, C) one after another."""
+    """What lanes remember: the last codes (B,), the sound of the last samples (B, `PAST`), and the queues of all layers, (slots, B, C)
+    one after another."""
 
     codes: np.ndarray
+    past: np.ndarray
     queues: np.ndarray
     position: int = 0
     buffers: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +62,8 @@ class NativeDecoder:
             biases = [bias[order] if place % 2 == 0 else bias for place, bias in enumerate(biases)]
             self.biases = torch.cat([*biases, decoder.hidden.bias, decoder.head.bias]).numpy().copy()
             self.embedding = decoder.embedding.detach().numpy().copy()
+            self.lags = decoder.excitation.past.detach().numpy().copy()
+        self.excitation, self.table = decoder.excitation, mu_law_table(config.levels)
         self.shape = Shape(C, L, config.kernel, config.levels, config.conditioning, config.hold, self.kind, rows, panel, processor)
         self.dilations = np.array(config.dilations, dtype=np.int64)
         sizes = (config.kernel - 1) * self.dilations
@@ -67,21 +73,24 @@ class NativeDecoder:
     def lanes(self, count: int) -> Lanes:
         """Silence."""
         codes = np.full(count, self.config.levels // 2, dtype=np.int64)
-        return Lanes(codes, np.zeros((self.slots, count, self.config.channels), dtype=np.float32))
+        return Lanes(
+            codes, np.zeros((count, PAST), dtype=np.float32), np.zeros((self.slots, count, self.config.channels), dtype=np.float32)
+        )
 
     def silence(self, lanes: Lanes, lane: int) -> None:
         """Let one lane begin anew."""
         lanes.codes[lane] = self.config.levels // 2
+        lanes.past[lane] = 0.0
         lanes.queues[:, lane] = 0.0
 
     def chosen(self, lanes: Lanes, index: np.ndarray) -> Lanes:
         """A copy of some lanes."""
-        return Lanes(lanes.codes[index].copy(), np.ascontiguousarray(lanes.queues[:, index]), lanes.position)
+        return Lanes(lanes.codes[index].copy(), lanes.past[index].copy(), np.ascontiguousarray(lanes.queues[:, index]), lanes.position)
 
-    def play(self, lanes: Lanes, conditioning: np.ndarray, random: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    def play(self, lanes: Lanes, conditioning: np.ndarray, cycles: np.ndarray, random: np.ndarray, temperature: np.ndarray) -> np.ndarray:
         """The next codes (B, J · hold) of every lane; `lanes` moves on in place.
 
-        `conditioning` (J, B, W); `random` (B, J · hold) within 0 … 1; `temperature` (B,): 0 takes the likeliest code.
+        `conditioning` (J, B, W); `cycles` (B, J + 1); `random` (B, J · hold) within 0 … 1; `temperature` (B,): 0 takes the likeliest code.
         """
         frames, count = len(conditioning), len(lanes)
         samples = frames * self.config.hold
@@ -93,8 +102,13 @@ class NativeDecoder:
         arrays["drawn"] = np.empty((count, samples), dtype=np.int64)
         arrays["conditioning"] = np.ascontiguousarray(conditioning, dtype=np.float32)
         arrays["random"] = np.ascontiguousarray(random, dtype=np.float32)
-        if arrays["conditioning"].shape != (frames, count, self.config.conditioning) or arrays["random"].shape != (count, samples):
-            raise ValueError(f"conditioning {conditioning.shape} and random {random.shape} do not fit {count} lanes")
+        shapes = conditioning.shape, cycles.shape, random.shape
+        if shapes != ((frames, count, self.config.conditioning), (count, frames + 1), (count, samples)):
+            raise ValueError(f"conditioning, cycles and random {shapes} do not fit {count} lanes")
+        waves = torch.from_numpy(cycles)
+        with torch.no_grad():
+            arrays["clock"] = self.excitation.clocked(waves).numpy()
+        arrays["reach"], arrays["taps"] = (part.transpose(0, 1).contiguous().numpy() for part in taps(periods(waves, self.config.hold)))
         addresses = np.array([arrays[name].ctypes.data for name in ARRAYS])
         self.code(addresses.ctypes.data)
         lanes.position += samples
@@ -106,7 +120,14 @@ class NativeDecoder:
         sizes = {"held": L * B * 2 * C, "x": B * C, "total": B * C, "gated": B * C, "hidden": max(B * 2 * C, LANES + V), "logits": B * V}
         arrays: dict[str, Any] = {name: np.zeros(size, dtype=np.float32) for name, size in sizes.items()}
         arrays |= {"counts": np.zeros(3, np.int64), "scale": np.ones(B, np.float32), "codes": lanes.codes, "queues": lanes.queues}
-        arrays |= {"embedding": self.embedding, "weights": self.weights, "biases": self.biases}
+        arrays |= {
+            "past": lanes.past,
+            "table": self.table,
+            "lags": self.lags,
+            "embedding": self.embedding,
+            "weights": self.weights,
+            "biases": self.biases,
+        }
         return arrays | {"dilations": self.dilations, "places": self.places}
 
 

@@ -9,6 +9,7 @@ or a mask. All sums are float32.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,12 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from symbolic.models.native_code import ELEMENTS, FLOAT, INTEGER, LANES, VECTOR, Array, Code, Number, Variable, machine_code
+from symbolic.models.wavenet.excitation import PAST, PERIODS, TAPS
 
 WORD = ir.IntType(32)
 ARRAYS = {
     "counts": "int64", "codes": "int64", "drawn": "int64", "random": "float32", "scale": "float32", "conditioning": "float32",
+    "clock": "float32", "past": "float32", "reach": "int64", "taps": "float32", "lags": "float32", "table": "float32",
     "embedding": "float32", "weights": "", "biases": "float32", "dilations": "int64", "places": "int64", "queues": "float32",
     "held": "float32", "x": "float32", "total": "float32", "gated": "float32", "hidden": "float32", "logits": "float32",
 }  # fmt: skip
@@ -199,6 +202,17 @@ def _gated(code: Code, wave: Number, gate: Number) -> Number:
     return (1.0 - a) / ((a + 1.0) * (b + 1.0))
 
 
+def _ago(code: Code, past: Array, now: Number, at: dict[str, Any], place: Number, levels: int) -> Number:
+    """The sound some periods ago, on the scale of µ-law, in every lane of a vector: `Excitation.ago` before its weights."""
+    first = now + PAST - at["reach"][place]
+    heard = code.number(0.0, FLOAT)
+    for tap in range(TAPS):
+        heard = heard + past[(first + tap) % PAST] * at["taps"][place * TAPS + tap]
+    sound = heard.spread()
+    size = sound.highest(sound * -1.0)
+    return code.logarithm(size * (levels - 1.0) + 1.0) * (1 / math.log(levels)) * (sound / size.highest(1e-20))
+
+
 def _write_draw(module: ir.Module, shape: Shape) -> None:
     """draw(logits, scale and number in 0 … 1, weights of a row, code): the code where the running sum of exp passes the number's share."""
     code = Code(module, "draw", [FLOAT.as_pointer()] * 3 + [INTEGER.as_pointer()], inlined=False)
@@ -287,9 +301,16 @@ def _write_play(module: ir.Module, shape: Shape) -> None:
         with code.loop(shape.hold) as within:
             sample = frame * shape.hold + within
             now = position + sample
-            with code.loop(B) as b, code.loop(C, step=LANES) as c:
-                at["x"].set_vector(b * C + c, at["embedding"].at(at["codes"][b] * C).vector(c))
-                at["total"].set_vector(b * C + c, code.number(0.0, VECTOR))
+            with code.loop(B) as b:
+                past = at["past"].at(b * PAST)
+                past[(now + (PAST - 1)) % PAST] = at["table"][at["codes"][b]]
+                ago = [_ago(code, past, now, at, (frame * B + b) * PERIODS + back, V) for back in range(PERIODS)]
+                with code.loop(C, step=LANES) as c:
+                    x = at["embedding"].at(at["codes"][b] * C).vector(c) + at["clock"].at((b * samples + sample) * C).vector(c)
+                    for back, heard in enumerate(ago):
+                        x = code.fused(heard, at["lags"].vector(c + back * C), x)
+                    at["x"].set_vector(b * C + c, x)
+                    at["total"].set_vector(b * C + c, code.number(0.0, VECTOR))
             with code.loop(L) as layer:
                 heavy = weights.at(layer * per_layer + sizes["condition"])
                 dilation, queue = at["dilations"][layer], at["queues"].at(at["places"][layer] * B * C)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from symbolic.models.wavenet.autoencoder import Autoencoder, Player
+from symbolic.models.wavenet.excitation import counted
 
 LANES = 16  # in a thread: more are no faster, and each has 1.6 MB of queues
 FRAMES = 8  # conditioning vectors played in one call: 256 samples
@@ -73,6 +74,9 @@ class _Voice:
         self.made = np.empty(max(0, note.samples), dtype=np.uint8)
         self.done = 0
         self.random = np.random.default_rng([11, note.random_seed])
+        pitch = note.pitch.numpy() if isinstance(note.pitch, Tensor) else note.pitch
+        vectors = -(-len(self.made) // model.config.hold) + FRAMES
+        self.waves = counted(pitch, vectors, model.config, self.random.random())
         self.piece: np.ndarray | None = None
         self.start = 0  # of the piece, in codes
 
@@ -87,6 +91,11 @@ class _Voice:
             self.piece = self._made(self.start)
             wanted = np.arange(frame, frame + FRAMES) - self.start * steps
         return self.piece[wanted]
+
+    def cycles(self) -> np.ndarray:
+        """Waves counted (FRAMES + 1,) at the beginnings of the same vectors, and at the end."""
+        frame = self.done // self.model.config.hold
+        return self.waves[frame : frame + FRAMES + 1]
 
     def _made(self, start: int) -> np.ndarray:
         """Vectors of `PIECE` codes from `start` on, with a code more at both ends, which only lends its value."""
@@ -124,7 +133,8 @@ def _work(
     while active and not stop.is_set():
         conditioning = np.stack([voice.conditioning() for voice in active], 1)
         random = np.stack([voice.random.random(FRAMES * hold, dtype=np.float32) for voice in active])
-        codes = decoder.play(lanes, conditioning, random, np.full(len(active), temperature))
+        cycles = np.stack([voice.cycles() for voice in active])
+        codes = decoder.play(lanes, conditioning, cycles, random, np.full(len(active), temperature))
         done = sum(voice.take(row) for voice, row in zip(active, codes, strict=True))
         if progress:
             progress(done)
