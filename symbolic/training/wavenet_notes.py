@@ -14,11 +14,12 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from symbolic.corpus.recordings.phrases import LOW_RATE
 from symbolic.corpus.recordings.store import Recordings
 from symbolic.dsp.fundamental_phase import fundamental_cycles
-from symbolic.dsp.mu_law import mu_law_encode
+from symbolic.dsp.mu_law import mu_law_decode, mu_law_encode
 from symbolic.dsp.units import hz_to_midi, midi_to_hz
 from symbolic.errors import InputError
 from symbolic.models.wavenet.encoder import Encoder
@@ -145,6 +146,23 @@ def codes_heard(encoder: Encoder, batch: Batch, frames: int) -> Tensor:
     wanted = torch.arange(frames, device=codes.device) + (count - frames) / 2
     back = (count - 1) / 2 + (wanted - (count - 1) / 2) / batch.scale[:, None]
     return _between(codes, back)
+
+
+def worn(codes: Tensor, random_seed: int, gain: float, noise: float, levels: int) -> Tensor:
+    """The past (B, T) of a decoder as it might have come out instead of µ-law `codes`: at another level, and noisy.
+
+    A decoder that is always shown the true past learns to believe it, and when it plays, its own errors stay and grow; FFTNet (Jin et al.,
+    2018) puts noise on the past for that reason. `gain` is the standard deviation of the level in decibels; noise is `noise` decibels
+    beside the sound around it (over 64 ms), or up to 40 softer.
+    """
+    generator = torch.Generator().manual_seed(random_seed)
+    sound = mu_law_decode(codes.cpu(), levels)
+    rows = len(sound), 1
+    around = functional.avg_pool1d(sound.square()[:, None], 1025, 1, 512)[:, 0].sqrt()
+    depth = 10 ** ((noise - 40 * torch.rand(rows, generator=generator)) / 20)
+    louder = 10 ** (gain * torch.randn(rows, generator=generator) / 20)
+    made = sound * louder + around * depth * torch.randn(sound.shape, generator=generator)
+    return mu_law_encode(made, levels).to(codes.device)
 
 
 def margin_of(encoder: Encoder, frames: int, shift_semitones: float) -> int:
