@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symbolic.dsp.compiled import compiled
+
 if TYPE_CHECKING:
     import torch
 
@@ -46,7 +48,7 @@ class NoiseVoice:
     def __init__(self, bands: int, hop: int, seed: int = 0) -> None:
         self.bands, self.hop = bands, hop
         taps = 2 * (bands - 1)
-        self._window = _window(taps).astype(np.float32)
+        self._window = np.append(_window(taps)[bands - 1 :] / taps, 0.0).astype(np.float32)  # from the filter's middle to its end
         self._generator = np.random.default_rng(seed)
         self._pending = np.zeros(taps - 1, np.float32)
         self._early = bands - 1  # samples before the first one, still to be dropped
@@ -60,25 +62,18 @@ class NoiseVoice:
 
         if gains.ndim != 2 or gains.shape[1] != self.bands:
             raise ValueError(f"gains are {gains.shape}: (frames, {self.bands}) is needed")
-        frames, hop = len(gains), self.hop
+        samples = len(gains) * self.hop
         if noise is None:
-            noise = (2 * self._generator.random(frames * hop, np.float32) - 1) * np.float32(DEVIATION)
-        length = hop + len(self._window) - 1
-        spans = -(-length // hop)
-        size = fft.next_fast_len(spans * hop, real=True)
+            noise = (2 * self._generator.random(samples, np.float32) - 1) * np.float32(DEVIATION)
         # The same taps as by a matrix of the bands, which a linear algebra library would split among threads that wait for each other.
-        taps = fft.fftshift(fft.irfft(np.asarray(gains, np.float32), len(self._window)), axes=1) * self._window
-        spectrum = fft.rfft(np.asarray(noise, np.float32).reshape(frames, hop), size) * fft.rfft(taps, size)
-        pieces = fft.irfft(spectrum, size)
-        whole = np.zeros((frames + spans - 1, hop), np.float32)
-        for span in range(spans):
-            whole[span : span + frames] += pieces[:, span * hop : (span + 1) * hop]
-        sound = whole.reshape(-1)[: frames * hop + len(self._pending)]
-        sound[: len(self._pending)] += self._pending
-        self._pending = sound[frames * hop :].copy()
-        dropped = min(self._early, frames * hop)
+        taps = fft.dct(np.asarray(gains, np.float32), 1)
+        sound = np.zeros(samples + len(self._pending), np.float32)
+        sound[: len(self._pending)] = self._pending
+        _filter_loop(np.ascontiguousarray(noise, np.float32), taps, self._window, self.hop, sound)
+        self._pending = sound[samples:].copy()
+        dropped = min(self._early, samples)
         self._early -= dropped
-        return sound[dropped : frames * hop]
+        return sound[dropped:samples]
 
     def flush(self) -> np.ndarray:
         """The last M − 1 samples; after this the voice begins anew."""
@@ -86,6 +81,33 @@ class NoiseVoice:
         self._pending[:] = 0.0
         self._early = self.bands - 1
         return last
+
+
+@compiled
+def _filter_loop(noise: np.ndarray, taps: np.ndarray, window: np.ndarray, hop: int, sound: np.ndarray) -> None:
+    """Add to the sound each frame of noise through its symmetric filter, of which taps (F, M), under the window (M,), are one half.
+
+    Filters of some hundred taps are cheaper so than by transforms. Eight samples of noise go through all taps at once: what is read
+    and written of the sound is then one part in nine of the work.
+    """
+    last = taps.shape[1] - 1
+    own = np.zeros(2 * last + 14, np.float32)  # with seven zeros at either end, so that eight shifted copies have the same length
+    padded = np.zeros(-(-hop // 8) * 8, np.float32)
+    for frame in range(taps.shape[0]):
+        for k in range(last):
+            own[7 + last - k] = own[7 + last + k] = taps[frame, k] * window[k]
+        for t in range(hop):
+            padded[t] = noise[frame * hop + t]
+        for t in range(0, hop, 8):
+            x0, x1, x2, x3 = padded[t], padded[t + 1], padded[t + 2], padded[t + 3]
+            x4, x5, x6, x7 = padded[t + 4], padded[t + 5], padded[t + 6], padded[t + 7]
+            here = sound[frame * hop + t : frame * hop + t + 2 * last + 7]  # plain indices from here on: others are not vectorised
+            reach = len(here)
+            h0, h1, h2, h3 = own[7 : 7 + reach], own[6 : 6 + reach], own[5 : 5 + reach], own[4 : 4 + reach]
+            h4, h5, h6, h7 = own[3 : 3 + reach], own[2 : 2 + reach], own[1 : 1 + reach], own[:reach]
+            for k in range(reach):
+                lower = x0 * h0[k] + x1 * h1[k] + x2 * h2[k] + x3 * h3[k]
+                here[k] += lower + x4 * h4[k] + x5 * h5[k] + x6 * h6[k] + x7 * h7[k]
 
 
 @functools.cache
