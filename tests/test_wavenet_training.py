@@ -250,7 +250,7 @@ def test_a_run_that_starts_from_a_voice(trained, notes, tmp_path):
     """It has that voice's shape and weights, costs less at once than one from nothing, and goes on when the voice is gone."""
     voice, output = tmp_path / "voice", tmp_path / "finer"
     shutil.copytree(trained[0], voice, ignore=shutil.ignore_patterns("training"))
-    settings = replace(QUICK, wavenet=WavenetConfig(), from_voice=str(voice), learning_rate=1e-6, steps=1, warmup_steps=0)
+    settings = replace(QUICK, wavenet=WavenetSettings().wavenet, from_voice=str(voice), learning_rate=1e-6, steps=1, warmup_steps=0)
     facts = train_wavenet(notes, output, settings)
     assert load_wavenet(output).config == TINY
     assert facts["held_out"]["loss"] == pytest.approx(trained[1]["held_out"]["loss"], abs=0.01)

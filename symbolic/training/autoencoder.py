@@ -53,17 +53,17 @@ class AutoencoderSettings:
 
     from_voice: str | None = None
     """A bundled voice's name (of the same kind) or a folder with one, from whose weights to start; its configuration is then the run's."""
-    steps: int = 20000
-    lanes: int = 8
+    steps: int = 4000
+    lanes: int = 3
     """Pieces of notes side by side."""
     frames: int = 12
     """Temporal codes of a piece: 12 are 384 ms."""
-    learning_rate: float = 0.001
-    warmup_steps: int = 200
-    decay_share: float = 0.5
+    learning_rate: float = 0.002
+    warmup_steps: int = 60
+    decay_share: float = 0.7
     """The last part of the run in which the learning rate falls in a straight line to 0."""
     gradient_clip: float = 1.0
-    average: float = 0.999
+    average: float = 0.995
     """Of the averaged weights, which are evaluated and kept, so much stays at each step."""
     onsets: float = 0.2
     """Share of the pieces that begin with their note."""
@@ -79,9 +79,9 @@ class AutoencoderSettings:
     """Most noise, in decibels beside the sound, that is put on that past, so that the decoder does not carry on its own; -200: none."""
     precision: str = "auto"
     """auto: bf16 where the hardware has it; or float32, bf16."""
-    evaluate_every: int = 500
+    evaluate_every: int = 400
     evaluation_notes: int = 24
-    checkpoint_every: int = 250
+    checkpoint_every: int = 200
     random_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -248,7 +248,7 @@ def _started_from(settings: Settings, resumed: Path | None) -> Settings:
         config = load_wavenet(wavenet_folder(settings.from_voice, settings.network.KIND)).config
         if config.KIND != settings.network.KIND:
             raise InputError(f"from_voice {settings.from_voice}: this is a {config.KIND}, and a {settings.network.KIND} is to be trained")
-        if settings.network not in (config, type(config)()):
+        if settings.network not in (config, kind().network):
             raise InputError(
                 f"from_voice {settings.from_voice}: its shape is not the one that {name}: in the settings asks for; leave {name}: out"
             )
