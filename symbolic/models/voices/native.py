@@ -8,7 +8,7 @@ rows go through it; products and the GRU are written for LLVM, what is done to s
 import functools
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -22,6 +22,9 @@ from symbolic.models.native_code import FLOAT, INTEGER, LANES, VECTOR, Array, Co
 from symbolic.models.voices.configuration import VoiceConfig, read_config
 
 PANEL = 2 * LANES
+# Rows that go through a panel together where there are 32 wide registers: their sums stay there while each weight is read once. The memory
+# has as many rows as phrases play together, and a weight that waits in a slower cache for every row would cost more than the products.
+GROUPS = {"multiply": (6, 1), "remember": (4, 2, 1)}
 BEND, CEILING, REFERENCE_DB = 400.0, 6.0, 19.8  # as in `decoder`, which imports torch
 PERIODS = (48.0, 24.0, 12.0, 6.0)
 
@@ -218,11 +221,11 @@ def _speak(
 @functools.cache
 def _machine(name: str) -> Callable[[int], None]:
     """`multiply` (weights, bias, inputs, outputs, rows, n, width) or `remember` (see `_write_remember`)."""
-    rows = 6 if llvm.get_host_cpu_features().get("avx512f", False) else 2
+    groups = GROUPS[name] if llvm.get_host_cpu_features().get("avx512f", False) else (2, 1)
     module = ir.Module(name)
-    for together in {1, rows}:
-        _write_panel(module, together)
-    (_write_multiply if name == "multiply" else _write_remember)(module, rows)
+    for rows in groups:
+        _write_panel(module, rows)
+    (_write_multiply if name == "multiply" else _write_remember)(module, groups)
     return machine_code(module, name)
 
 
@@ -257,35 +260,36 @@ def _write_panel(module: ir.Module, rows: int) -> None:
 
 
 def _write_product(
-    code: Code, weights: Array, bias: Array, inputs: Array, outputs: Array, count: Number, n: Number, width: Number, rows: int
+    code: Code, weights: Array, bias: Array, inputs: Array, outputs: Array, count: Number, n: Number, width: Number, groups: Sequence[int]
 ) -> None:
-    """`count` rows of n inputs through all panels of `width` outputs."""
+    """`count` rows of n inputs through all panels of `width` outputs, in groups as large as there are rows for."""
 
     def call(together: int, row: Number, column: Number) -> None:
         where = [weights.at(column * n).pointer, bias.at(column).pointer, inputs.at(row * n).pointer, n.value]
         code.builder.call(code.module.globals[f"panel_{together}"], [*where, outputs.at(row * width + column).pointer, width.value])
 
-    whole = count - count % rows
     with code.loop(width, step=PANEL) as column:
-        with code.loop(whole, step=rows) as row:
-            call(rows, row, column)
-        with code.loop(count, start=whole) as row:
-            call(1, row, column)
+        done = code.number(0)
+        for rows in groups:
+            end = done + (count - done) // rows * rows
+            with code.loop(end, start=done, step=rows) as row:
+                call(rows, row, column)
+            done = end
 
 
-def _write_multiply(module: ir.Module, rows: int) -> None:
+def _write_multiply(module: ir.Module, groups: Sequence[int]) -> None:
     code = Code(module, "multiply", [INTEGER.as_pointer()])
     (weights, bias, inputs, outputs), (count, n, width) = _arguments(code, 4, 3)
-    _write_product(code, weights, bias, inputs, outputs, count, n, width, rows)
+    _write_product(code, weights, bias, inputs, outputs, count, n, width, groups)
     code.builder.ret_void()
 
 
-def _write_remember(module: ir.Module, rows: int) -> None:
+def _write_remember(module: ir.Module, groups: Sequence[int]) -> None:
     """remember(weights, bias, told (B, G, 3, H), held (B, H), outputs (B, G, H), spare (B, 3, H), B, G, H): the GRU step by step."""
     code = Code(module, "remember", [INTEGER.as_pointer()])
     (weights, bias, told, held, outputs, spare), (count, steps, width) = _arguments(code, 6, 3)
     with code.loop(steps) as step:
-        _write_product(code, weights, bias, held, spare, count, width, width * 3, rows)
+        _write_product(code, weights, bias, held, spare, count, width, width * 3, groups)
         with code.loop(count) as b:
             heard, own = told.at((b * steps + step) * (width * 3)), spare.at(b * (width * 3))
             memory, result = held.at(b * width), outputs.at((b * steps + step) * width)
