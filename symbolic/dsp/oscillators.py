@@ -11,6 +11,7 @@ frame and the samples within a frame come from a rotating phasor, not from a sin
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,23 +33,31 @@ def oscillator_bank(
     frequency (F + 1,) hertz; ratios (P,); amplitudes (F + 1, P) float32. Give partials from low to high: the loop leaves out
     the inaudible ones at the end. Raises `ValueError` when `hop` is no multiple of 4.
     """
+    sound = np.zeros((1, (len(frequency) - 1) * hop), np.float32)
+    add_oscillators(sound, (1.0,), frequency, ratios, amplitudes, np.ones(len(frequency)), phases, hop, sample_rate)
+    return sound[0]
+
+
+def add_oscillators(
+    sound: np.ndarray, gains: Sequence[float], frequency: np.ndarray, ratios: np.ndarray, amplitudes: np.ndarray, levels: np.ndarray,
+    phases: np.ndarray, hop: int, sample_rate: int,
+) -> None:  # fmt: skip
+    """Add the bank with amplitudes · levels (F + 1,) to each channel of `sound` (C, S) float32 with its gain (C,)."""
     if hop % 4:
         raise ValueError(f"hop ({hop}) must be a multiple of 4")
-    frames = len(frequency) - 1
-    output = np.zeros(frames * hop, np.float32)
     padded = -(-len(ratios) // 8) * 8  # whole vectors of eight lanes
-    state = np.zeros((6, padded), np.float32)
     _bank_loop(
         np.ascontiguousarray(frequency, np.float64),
         np.ascontiguousarray(ratios, np.float64),
         np.ascontiguousarray(amplitudes, np.float32),
+        np.ascontiguousarray(levels, np.float32),
         phases,
-        state,
+        np.zeros((6, padded), np.float32),
         hop,
         float(sample_rate),
-        output,
+        np.array(gains, np.float32),
+        sound,
     )
-    return output
 
 
 def oscillator_bank_tensor(
@@ -77,19 +86,23 @@ def _bank_loop(
     frequency: np.ndarray,
     ratios: np.ndarray,
     amplitudes: np.ndarray,
+    levels: np.ndarray,
     phases: np.ndarray,
     state: np.ndarray,
     hop: int,
     sample_rate: float,
-    output: np.ndarray,
+    gains: np.ndarray,
+    sound: np.ndarray,
 ) -> None:
     partials = ratios.shape[0]
+    output = np.empty(hop, np.float32)
     real, imaginary, turn_real, turn_imaginary, level, slope = state[0], state[1], state[2], state[3], state[4], state[5]
     for frame in range(frequency.shape[0] - 1):
         cycles_per_hertz = 0.5 * (frequency[frame] + frequency[frame + 1]) / sample_rate
+        before, after = levels[frame], levels[frame + 1]
         active = 0
         for p in range(partials - 1, -1, -1):
-            if amplitudes[frame, p] > INAUDIBLE or amplitudes[frame + 1, p] > INAUDIBLE:
+            if amplitudes[frame, p] * before > INAUDIBLE or amplitudes[frame + 1, p] * after > INAUDIBLE:
                 active = p + 1
                 break
         whole = (active + 7) // 8 * 8
@@ -99,8 +112,8 @@ def _bank_loop(
         for p in range(active):
             increment = cycles_per_hertz * ratios[p]
             heard = np.float32(1.0) if increment < 0.5 else np.float32(0.0)
-            level[p] = amplitudes[frame, p] * heard
-            slope[p] = (amplitudes[frame + 1, p] - amplitudes[frame, p]) * heard / np.float32(hop)
+            level[p] = amplitudes[frame, p] * before * heard
+            slope[p] = (amplitudes[frame + 1, p] * after - amplitudes[frame, p] * before) * heard / np.float32(hop)
             # sin and cos of 2πx by a polynomial on a quarter turn, folded: plain arithmetic, so that it runs eight at a time.
             for which in range(2):
                 x = phases[p] if which == 0 else increment
@@ -133,8 +146,10 @@ def _bank_loop(
         for p in range(partials):
             phase = phases[p] + cycles_per_hertz * ratios[p] * hop
             phases[p] = phase - math.floor(phase)
+        if not active:
+            continue
         # Four samples for each pass over the partials: the numbers stay in registers, which is worth a factor of two.
-        for sample in range(frame * hop, frame * hop + hop, 4):
+        for sample in range(0, hop, 4):
             sum0 = np.float32(0.0)
             sum1 = np.float32(0.0)
             sum2 = np.float32(0.0)
@@ -166,3 +181,7 @@ def _bank_loop(
             output[sample + 1] = sum1
             output[sample + 2] = sum2
             output[sample + 3] = sum3
+        for channel in range(gains.shape[0]):
+            gain, target = gains[channel], sound[channel, frame * hop : frame * hop + hop]
+            for sample in range(hop):
+                target[sample] += gain * output[sample]

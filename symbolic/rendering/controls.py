@@ -34,11 +34,18 @@ def hop_of(sample_rate: int) -> int:
 
 @dataclass(frozen=True)
 class Tone:
-    """Controls of one copy of the tone: frequency (F + 1,) in hertz, amplitudes (F + 1, P), stereo place −1 … 1."""
+    """Controls of one copy of the tone: frequency (F + 1,) in hertz, stereo place −1 … 1, and what makes its amplitudes: those that all
+    copies share, (F + 1, P) float32, and its own level (F + 1,)."""
 
     frequency: np.ndarray
-    amplitudes: np.ndarray
+    shared: np.ndarray
+    level: np.ndarray
     place: float
+
+    @property
+    def amplitudes(self) -> np.ndarray:
+        """(F + 1, P) float32."""
+        return np.asarray(self.shared * self.level.astype(np.float32)[:, None])
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,8 @@ class NoteControls:
         amplitudes = self._amplitudes(time)
         cents, decibels = self._motion(time)
         frequency = self.spectrum.frequency * cents_to_ratio(cents)
-        levels = (np.asarray(db_to_gain(decibels)) * self.shares[:, None]).astype(np.float32)[:, :, None]
-        return [Tone(*controls) for controls in zip(frequency, (amplitudes * level for level in levels), self.places, strict=True)]
+        levels = np.asarray(db_to_gain(decibels)) * self.shares[:, None]
+        return [Tone(hertz, amplitudes, level, place) for hertz, level, place in zip(frequency, levels, self.places, strict=True)]
 
     def hisses(self, first: int, last: int) -> list[Hiss | None]:
         """The noises' controls at the same frame borders, in the order of the preset; None for a noise that is over."""

@@ -9,23 +9,24 @@ import math
 import numpy as np
 
 from symbolic.dsp.noise import filtered_noise
-from symbolic.dsp.oscillators import INAUDIBLE, oscillator_bank
+from symbolic.dsp.oscillators import INAUDIBLE, add_oscillators
 from symbolic.rendering.controls import NoteControls, hop_of
 
 SEGMENT_FRAMES = 256
 
 
-class Voice:
-    """Renders one note; `next_segment` gives its sound piece by piece until `done`."""
+class NotePlayer:
+    """One note that begins at `start` seconds and lasts `seconds`; `next_segment` gives its sound piece by piece until `done`."""
 
-    def __init__(self, controls: NoteControls, sample_rate: int) -> None:
-        self.controls, self.sample_rate, self.hop = controls, sample_rate, hop_of(sample_rate)
-        self.start = round(controls.start * sample_rate)
-        self.frames = max(1, math.ceil(controls.seconds * sample_rate / self.hop))
+    def __init__(self, start: float, seconds: float, sample_rate: int) -> None:
+        self.sample_rate, self.hop = sample_rate, hop_of(sample_rate)
+        self.start = round(start * sample_rate)
+        self.frames = max(1, math.ceil(seconds * sample_rate / self.hop))
         self.frame = 0
-        self._phases = controls.phases.copy()
-        self._filters = np.zeros((len(controls.seeds), 2))
-        self._seeds = controls.seeds.copy()
+
+    def next_segment(self) -> np.ndarray:
+        """The next (2, S) samples."""
+        raise NotImplementedError
 
     @property
     def position(self) -> int:
@@ -42,6 +43,17 @@ class Voice:
         """Whether the note has ended."""
         return self.frame >= self.frames
 
+
+class Voice(NotePlayer):
+    """Renders one note of the synthesizer from its controls."""
+
+    def __init__(self, controls: NoteControls, sample_rate: int) -> None:
+        super().__init__(controls.start, controls.seconds, sample_rate)
+        self.controls = controls
+        self._phases = controls.phases.copy()
+        self._filters = np.zeros((len(controls.seeds), 2))
+        self._seeds = controls.seeds.copy()
+
     def next_segment(self) -> np.ndarray:
         """The next (2, S) samples."""
         first, last = self.frame, min(self.frame + SEGMENT_FRAMES, self.frames)
@@ -49,8 +61,8 @@ class Voice:
         controls, hop, rate = self.controls, self.hop, self.sample_rate
         sound = np.zeros((2, (last - first) * hop), np.float32)
         for copy, tone in enumerate(controls.tones(first, last)):
-            mono = oscillator_bank(tone.frequency, controls.spectrum.ratios, tone.amplitudes, self._phases[copy], hop, rate)
-            place_in(sound, mono, tone.place)
+            gains, ratios, phases = sides(tone.place), controls.spectrum.ratios, self._phases[copy]
+            add_oscillators(sound, gains, tone.frequency, ratios, tone.shared, tone.level, phases, hop, rate)
         self._add_noise(sound, first, last)
         return sound
 
@@ -79,6 +91,12 @@ def place_in(sound: np.ndarray, mono: np.ndarray, place: float) -> None:
     if place == 0.0:
         sound += mono
         return
+    left, right = sides(place)
+    sound[0] += mono * np.float32(left)
+    sound[1] += mono * np.float32(right)
+
+
+def sides(place: float) -> tuple[float, float]:
+    """`pan_gains` of one place, as numbers."""
     angle = (place + 1) * (math.pi / 4)
-    sound[0] += mono * np.float32(math.sqrt(2) * math.cos(angle))
-    sound[1] += mono * np.float32(math.sqrt(2) * math.sin(angle))
+    return math.sqrt(2) * math.cos(angle), math.sqrt(2) * math.sin(angle)
