@@ -24,7 +24,7 @@ from symbolic.models.wavenet.saving import load_wavenet
 from symbolic.settings import load_settings, to_mapping
 from symbolic.training.autoencoder import AutoencoderRun, score_notes
 from symbolic.training.wavenet import WavenetSettings, train_wavenet
-from symbolic.training.wavenet_notes import RecordedNote, codes_heard, draw_batch, margin_of, worn
+from symbolic.training.wavenet_notes import RecordedNote, codes_heard, draw_batch, margin_of, strayed
 
 TINY = WavenetConfig(channels=32, layers=6, cycle=6, kernel=2, code_samples=128, hold=16, conditioning=32, encoder_channels=16)
 QUICK = WavenetSettings(
@@ -137,22 +137,29 @@ def test_a_batch_depends_on_the_step_alone(notes):
     assert (one.first == 0).sum() >= 10
 
 
-def test_a_worn_past():
-    """Levels differ by so many decibels, noise is as soft as is said and follows the sound; without either nothing changes."""
-    sound = torch.from_numpy(np.stack([tone(48, 1.0, 0.25)] * 300))
-    sound[:, 8000:] = 0
-    codes = mu_law_encode(sound)
-    assert torch.equal(worn(codes, 1, 0.0, -200.0, 256), codes)
-    louder = mu_law_decode(worn(codes, 1, 3.0, -200.0, 256))[:, :8000].square().mean(1).sqrt() / sound[:, :8000].square().mean(1).sqrt()
-    assert 20 * torch.log10(louder).std() == pytest.approx(3.0, abs=0.4)
-    assert torch.equal(worn(codes, 1, 3.0, -20.0, 256), worn(codes, 1, 3.0, -20.0, 256))
-    assert not torch.equal(worn(codes, 1, 3.0, -20.0, 256), worn(codes, 2, 3.0, -20.0, 256))
-    fine = worn(mu_law_encode(sound, 65536), 1, 0.0, -3.0, 65536)
-    noise = mu_law_decode(fine, 65536) - sound
-    depth = 20 * torch.log10(noise[:, 1000:7000].square().mean(1).sqrt() / sound[:, 1000:7000].square().mean(1).sqrt())
-    assert depth.max() == pytest.approx(-3.0, abs=1.0)
-    assert depth.min() == pytest.approx(-43.0, abs=1.0)
-    assert not noise[:, 9000:].any()
+def test_a_sound_that_strayed_comes_back():
+    """It begins at another level by so many decibels and as noisy as is said, and both die away; without either nothing changes."""
+    sound = torch.from_numpy(np.stack([tone(48, 1.0, 0.2)] * 300))
+    sound[:, 12000:] = 0
+    codes = mu_law_encode(sound, 65536)
+    assert torch.equal(strayed(codes, 1, 0.0, -200.0, 65536), codes)
+    assert torch.equal(strayed(codes, 1, 3.0, -20.0, 65536), strayed(codes, 1, 3.0, -20.0, 65536))
+    assert not torch.equal(strayed(codes, 1, 3.0, -20.0, 65536), strayed(codes, 2, 3.0, -20.0, 65536))
+
+    def decibels(made: torch.Tensor, begin: int) -> torch.Tensor:
+        beside = (part[:, begin : begin + 490].square().mean(1) for part in (made, sound))  # four waves of 131 Hz
+        return 10 * torch.log10(next(beside) / next(beside))
+
+    level = mu_law_decode(strayed(codes, 1, 3.0, -200.0, 65536), 65536)
+    assert decibels(level, 0).std() == pytest.approx(3.0 * math.exp(-0.0153 / 0.12), abs=0.4)
+    assert decibels(level, 5760).std() == pytest.approx(3.0 * math.exp(-0.3753 / 0.12), abs=0.03)
+    noise = mu_law_decode(strayed(codes, 1, 0.0, -3.0, 65536), 65536) - sound
+    for begin in (600, 5760):
+        depth = decibels(noise, begin)
+        died = 20 * math.log10(math.e) * (begin + 245) / 16000 / 0.12
+        assert depth.max() == pytest.approx(-3 - died, abs=1.0)
+        assert depth.min() == pytest.approx(-43 - died, abs=1.5)
+    assert not noise[:, 12600:].any()
 
 
 def test_codes_of_a_piece_are_those_of_the_whole_note(notes):
@@ -236,7 +243,7 @@ def test_what_cannot_be_trained_is_refused(notes, tmp_path):
 
 @pytest.mark.parametrize(
     "line", ["steps: 0", "onsets: 2.0", "learning_rate: 3.0", "warmup_samples: 99999", "precision: half", "shift_semitones: 20.0",
-             "past_gain: -1.0", "past_noise: 3.0", "wavenet: {channels: 20}", "stepz: 3"],
+             "stray_gain: -1.0", "stray_noise: 3.0", "wavenet: {channels: 20}", "stepz: 3"],
 )  # fmt: skip
 def test_settings_that_cannot_be(tmp_path, line):
     """Each is refused in one line that names it."""

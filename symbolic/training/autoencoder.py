@@ -38,7 +38,7 @@ from symbolic.training.wavenet_notes import (
     fingerprint,
     margin_of,
     notes_of,
-    worn,
+    strayed,
 )
 
 LONGEST_SCORED = 64000  # samples of a held-out note that are scored: 4 s
@@ -73,10 +73,10 @@ class AutoencoderSettings:
     """The encoder hears each piece up to so much higher or lower, so that codes do not tell the pitch; 0: as it is."""
     code_noise: float = 0.05
     """Standard deviation of what is added to the codes, whose own is 1."""
-    past_gain: float = 2.0
-    """Standard deviation in decibels of the gain that the decoder's own past gets, so that it goes by the loudness told."""
-    past_noise: float = -20.0
-    """Most noise, in decibels beside the sound, that is put on that past, so that the decoder does not carry on its own; -200: none."""
+    stray_gain: float = 6.0
+    """Standard deviation in decibels by which a piece begins too loud or soft; that dies away, so that the decoder learns to go back."""
+    stray_noise: float = -30.0
+    """Most noise, in decibels beside the sound, that a piece begins with, and that dies away as well; -200: none."""
     precision: str = "auto"
     """auto: bf16 where the hardware has it; or float32, bf16."""
     evaluate_every: int = 400
@@ -93,8 +93,8 @@ class AutoencoderSettings:
             raise InputError(f"training setting onsets is {self.onsets}; 0 to 1 is needed")
         if not 0 <= self.shift_semitones <= 12 or not self.code_noise >= 0:
             raise InputError(f"shift_semitones is {self.shift_semitones}, code_noise {self.code_noise}; 0 to 12, and 0 or more are needed")
-        if not 0 <= self.past_gain <= 20 or not -200 <= self.past_noise <= 0:
-            raise InputError(f"past_gain is {self.past_gain}, past_noise {self.past_noise}; 0 to 20, and -200 to 0 are needed")
+        if not 0 <= self.stray_gain <= 20 or not -200 <= self.stray_noise <= 0:
+            raise InputError(f"stray_gain is {self.stray_gain}, stray_noise {self.stray_noise}; 0 to 20, and -200 to 0 are needed")
         piece = self.frames * self.network.code_samples
         if not 0 <= self.warmup_samples < piece:
             raise InputError(f"warmup_samples is {self.warmup_samples}; 0 or more and fewer than a piece's {piece} are needed")
@@ -194,11 +194,11 @@ class AutoencoderRun(AveragedRun):
         ).to(self.device)  # fmt: skip
         temporal = codes_heard(self.model.encoder, batch, s.frames)
         noise = torch.randn(temporal.shape, generator=torch.Generator().manual_seed(s.random_seed * 1_000_003 + self.step))
-        past = worn(batch.codes, s.random_seed * 1_000_003 + self.step, s.past_gain, s.past_noise, config.levels)
+        codes = strayed(batch.codes, s.random_seed * 1_000_003 + self.step, s.stray_gain, s.stray_noise, config.levels)
         conditioning = self.model.conditioning(temporal + s.code_noise * noise.to(self.device), batch.pitch, batch.velocity)
         with self.precision():
-            logits = self.model.decoder(past, conditioning, batch.cycles)
-        bits = bits_per_sample(logits, batch.codes, batch.counted)
+            logits = self.model.decoder(codes, conditioning, batch.cycles)
+        bits = bits_per_sample(logits, codes, batch.counted)
         return {"bits_per_sample": bits, "writer_error": self._writer_error(batch, temporal.detach())}
 
     def _writer_error(self, batch: Batch, temporal: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from symbolic.models.wavenet.encoder import Encoder
 VELOCITIES = {"ppp": 16, "pp": 32, "p": 48, "mp": 64, "mf": 80, "f": 96, "ff": 112, "fff": 126}
 STEADY = 1.0  # semitones between the tenth and the ninetieth percentile of a note's pitch
 CYCLE_HOP = 32  # samples
+BACK = 0.12  # seconds in which what strayed has come back by two thirds
 LOUD = 0.9  # full scale that the loudest of a hundred notes reaches
 
 
@@ -148,20 +149,22 @@ def codes_heard(encoder: Encoder, batch: Batch, frames: int) -> Tensor:
     return _between(codes, back)
 
 
-def worn(codes: Tensor, random_seed: int, gain: float, noise: float, levels: int) -> Tensor:
-    """The past (B, T) of a decoder as it might have come out instead of µ-law `codes`: at another level, and noisy.
+def strayed(codes: Tensor, random_seed: int, gain: float, noise: float, levels: int) -> Tensor:
+    """µ-law `codes` (B, T) as they would be if the decoder had strayed before and found back: too loud or soft and noisy at first.
 
-    A decoder that is always shown the true past learns to believe it, and when it plays, its own errors stay and grow; FFTNet (Jin et al.,
-    2018) puts noise on the past for that reason. `gain` is the standard deviation of the level in decibels; noise is `noise` decibels
-    beside the sound around it (over 64 ms), or up to 40 softer.
+    A decoder that only ever sees the true past learns to go on with its level and noise, right or wrong, and when it plays, its own errors
+    stay and grow. Here both die away in `BACK`, while temporal codes tell the true sound all the time: it learns to go back to that.
+    `gain` is the standard deviation of the level in decibels at the beginning; noise is `noise` decibels beside the sound around it
+    (over 64 ms) there, or up to 40 softer.
     """
     generator = torch.Generator().manual_seed(random_seed)
     sound = mu_law_decode(codes.cpu(), levels)
     rows = len(sound), 1
+    left = torch.exp(-torch.arange(sound.shape[1]) / (BACK * LOW_RATE))
     around = functional.avg_pool1d(sound.square()[:, None], 1025, 1, 512)[:, 0].sqrt()
-    depth = 10 ** ((noise - 40 * torch.rand(rows, generator=generator)) / 20)
-    louder = 10 ** (gain * torch.randn(rows, generator=generator) / 20)
-    made = sound * louder + around * depth * torch.randn(sound.shape, generator=generator)
+    depth = 10 ** ((noise - 40 * torch.rand(rows, generator=generator)) / 20) * left
+    louder = 10 ** (gain * torch.randn(rows, generator=generator) * left / 20)
+    made = (sound + around * depth * torch.randn(sound.shape, generator=generator)) * louder
     return mu_law_encode(made, levels).to(codes.device)
 
 
