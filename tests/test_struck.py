@@ -19,7 +19,7 @@ from symbolic.models.voices.struck import StruckVoice, load_struck, save_struck
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.presets import Preset
 from symbolic.rendering.programs import struck_programs
-from symbolic.rendering.struck_controls import StruckControls, StruckSound
+from symbolic.rendering.struck_controls import StruckControls, StruckSound, add_along
 from symbolic.training.voices.struck import train_struck
 
 RATE = 48000
@@ -141,6 +141,27 @@ def test_a_note_sounds_as_it_was_measured(voice: StruckVoice, pitch: int):
     for partial in range(5):
         for begin in (0.1, 0.6, 1.2):
             assert level(made, stretched[partial], begin) - level(true, bare[partial], begin) == pytest.approx(offset, abs=2.0)
+
+
+def test_amplitudes_are_those_of_the_table_at_every_frame(voice: StruckVoice):
+    """From any frame on, before the table's first moment, between its moments and after its last one."""
+    note = PlayedNote(0.0, 60.0, 60.0, 54, 90, 0)
+    part = Part(0, "", 0, False, (note,), None, None, None, None, None)
+    controls = StruckControls(Preset("struck", attack=0.0), voice, note, part, RATE)
+    for first in (0, 2, 700, 3600):
+        time = np.arange(first, first + 257) * controls.frame_seconds
+        expected = 10 ** (controls.stroke.sounding.partials_at(time) / 20) * controls.spectrum.amplitudes * controls.gain
+        np.testing.assert_allclose(controls.tones(first, first + 256)[0].shared[time > 1e-4], expected[time > 1e-4], rtol=3e-4)
+    assert 3600 * controls.frame_seconds > controls.stroke.sounding.times[-1]
+
+
+def test_noise_is_added_along_its_curve():
+    """The curve is read on straight lines between its corners, each channel has its gain, and the last frame may be cut."""
+    mono, curve, sound = np.random.default_rng(0).standard_normal(41).astype(np.float32), np.array([0.0, 1.0, 0.25, 0.5]), np.ones((2, 50))
+    expected = 1 + np.array([[0.5], [2.0]]) * mono * np.interp(np.arange(41), 16 * np.arange(4), curve)
+    add_along(given := sound.astype(np.float32), mono, curve, 16, np.array([0.5, 2.0]))
+    np.testing.assert_allclose(given[:, :41], expected, atol=1e-5)
+    assert (given[:, 41:] == 1).all()
 
 
 def test_a_note_is_over_when_it_has_fallen_or_is_let_go(voice: StruckVoice):

@@ -5,18 +5,20 @@ the stroke are the voice's. Its loudness is that of a synthesized note: the tabl
 """
 
 import functools
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from symbolic.dsp.compiled import compiled
 from symbolic.dsp.decaying_partials import stiff_partials
 from symbolic.dsp.noise_bands import NoiseVoice
 from symbolic.dsp.units import db_to_gain, midi_to_hz
-from symbolic.models.voices.struck import StruckVoice
+from symbolic.models.voices.struck import FASTEST, SLOWEST, StruckNote, StruckVoice
 from symbolic.rendering.controls import MOST_PARTIALS, NoteControls, Spectrum, hearing, hop_of
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.presets import Preset
-from symbolic.rendering.voices import Voice, place_in
+from symbolic.rendering.voices import Voice, sides
 
 FADED = 0.03  # of the sample rate below its half, in which partials fade out
 QUIETEST = -70.0  # dB against the loudest partial at its loudest: others are left out
@@ -26,7 +28,20 @@ NOISE_BANDS = 193  # evenly from 0 to half the sample rate
 NOISE_FRAMES = 3  # frames of the synthesizer to one of noise: 8 ms
 NOISE_OVER = -60.0  # dB against the loudest partial: noise ends there
 LONGEST_NOISE = 2.5  # seconds
-NOISES_KEPT = 64
+NOISES_KEPT, STROKES_KEPT = 64, 1024
+NEPERS = math.log(10) / 20  # in a decibel
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """What a key and a velocity make of a voice: the preset less its noises, the partials that are heard and their table, the factor that
+    makes them as loud as a synthesized note's, and the seconds they last when nothing stops them."""
+
+    preset: Preset
+    spectrum: Spectrum
+    sounding: StruckNote
+    gain: float
+    seconds: float
 
 
 class StruckControls(NoteControls):
@@ -37,37 +52,24 @@ class StruckControls(NoteControls):
         cents: float = 0.0,
     ) -> None:  # fmt: skip
         self.voice, self.struck_velocity = voice, note.velocity
-        self._struck = voice.note(note.pitch, note.velocity)
-        super().__init__(replace(preset, noises=(), transpose=cents / 100), note, part, sample_rate, release)
+        self.stroke = stroke_of(preset, voice, note.pitch, note.velocity, sample_rate, cents)
+        super().__init__(self.stroke.preset, note, part, sample_rate, release)
 
     def noise_envelope(self, first: int, last: int) -> np.ndarray:
         """What the noise of the stroke is multiplied by at the frame borders first … last: level, attack and release."""
-        return self.gain * self._gain * self._envelope(np.arange(first, last + 1) * self.frame_seconds)
+        return self.gain * self.stroke.gain * self._envelope(np.arange(first, last + 1) * self.frame_seconds)
 
     def _spectrum(self, pitch: int, velocity: int, sample_rate: int) -> Spectrum:
-        struck = self._struck
-        frequency = float(midi_to_hz(float(pitch)))
-        lowest = frequency / float(np.sqrt(1 + struck.stiffness))  # so that the first partial is in tune
-        hertz = stiff_partials(lowest, struck.stiffness, min(20000.0, 0.5 * sample_rate), min(MOST_PARTIALS, len(struck.partials)))
-        levels = struck.partials[: len(hertz)]
-        top = db_to_gain(levels.max(1))
-        self._gain = 1 / max(float(np.sqrt(((top * hearing(hertz)) ** 2).sum())), 1e-9)
-        kept = levels.max(1) > levels.max(initial=-np.inf) + QUIETEST
-        self._sounding = replace(struck, partials=levels[kept])
-        hertz = hertz[kept]
-        fade = np.clip((0.5 - hertz / sample_rate) / FADED, 0, 1)
-        return Spectrum(frequency, hertz / frequency, hertz.astype(np.float32), (fade * self._gain).astype(np.float32), None, 0.0)
+        return self.stroke.spectrum
 
     def _amplitudes(self, time: np.ndarray) -> np.ndarray:
-        envelope = (self.gain * self._envelope(time)).astype(np.float32)[:, None]
-        return envelope * self.spectrum.amplitudes * np.asarray(db_to_gain(self._sounding.partials_at(time)), np.float32)
+        table, envelope = self.stroke.sounding, self.gain * self._envelope(time)
+        amplitudes = np.empty((len(time), len(table.partials)), np.float32)
+        _fall_loop(table.times, table.partials, self.spectrum.amplitudes, time, self.frame_seconds, envelope, amplitudes)
+        return amplitudes
 
     def _seconds(self) -> float:
-        times = np.append(self._struck.times, np.arange(self._struck.times[-1] + 1, LONGEST, 1.0))
-        levels = self._sounding.partials_at(times).max(1, initial=-200.0)
-        sounding = np.flatnonzero(levels > levels.max() + OVER)
-        natural = float(times[min(sounding[-1] + 1, len(times) - 1)])
-        return min(natural, self.held + self.preset.release * -OVER / 60) + 0.01
+        return min(self.stroke.seconds, self.held + self.preset.release * -OVER / 60) + 0.01
 
 
 class StruckSound(Voice):
@@ -85,9 +87,72 @@ class StruckSound(Voice):
             self._noise = stroke_noise(controls.voice, controls.pitch, controls.struck_velocity, self.sample_rate)
         noise = self._noise[first * hop : last * hop]
         if len(noise):
-            curve = controls.noise_envelope(first, last).astype(np.float32)
-            along = np.interp(np.arange(len(noise), dtype=np.float32), hop * np.arange(len(curve)), curve).astype(np.float32)
-            place_in(sound[:, : len(noise)], noise * along, sum(controls.places) / len(controls.places))
+            curve = controls.noise_envelope(first, first - (-len(noise) // hop))
+            add_along(sound, noise, curve, hop, np.array(sides(sum(controls.places) / len(controls.places))))
+
+
+@functools.lru_cache(maxsize=STROKES_KEPT)
+def stroke_of(preset: Preset, voice: StruckVoice, pitch: int, velocity: int, sample_rate: int, cents: float = 0.0) -> Stroke:
+    """The stroke of a key (a MIDI number) at a velocity, `cents` higher than written; the same one for every note that asks for it."""
+    struck, frequency = voice.note(pitch, velocity), float(midi_to_hz(float(pitch)))
+    lowest = frequency / float(np.sqrt(1 + struck.stiffness))  # so that the first partial is in tune
+    hertz = stiff_partials(lowest, struck.stiffness, min(20000.0, 0.5 * sample_rate), min(MOST_PARTIALS, len(struck.partials)))
+    levels = struck.partials[: len(hertz)]
+    top = db_to_gain(levels.max(1))
+    gain = 1 / max(float(np.sqrt(((top * hearing(hertz)) ** 2).sum())), 1e-9)
+    kept = levels.max(1) > levels.max(initial=-np.inf) + QUIETEST
+    sounding, hertz = replace(struck, partials=np.ascontiguousarray(levels[kept])), hertz[kept]
+    fade = np.clip((0.5 - hertz / sample_rate) / FADED, 0, 1)
+    spectrum = Spectrum(frequency, hertz / frequency, hertz.astype(np.float32), (fade * gain).astype(np.float32), None, 0.0)
+    times = np.append(struck.times, np.arange(struck.times[-1] + 1, LONGEST, 1.0))
+    loudest = sounding.partials_at(times).max(1, initial=-200.0)
+    last = np.flatnonzero(loudest > loudest.max() + OVER)[-1]
+    natural = float(times[min(last + 1, len(times) - 1)])
+    return Stroke(replace(preset, noises=(), transpose=cents / 100), spectrum, sounding, gain, natural)
+
+
+@compiled
+def _fall_loop(
+    moments: np.ndarray, levels: np.ndarray, scale: np.ndarray, time: np.ndarray, step: float, envelope: np.ndarray, amplitudes: np.ndarray
+) -> None:
+    """Amplitudes (F, P) of levels (P, T) in decibels at the times (F,), `step` apart: on a straight line in decibels each is a constant
+    part of the one before, so an exponential is taken for each line and not for each frame. Times scale (P,) and envelope (F,)."""
+    partials, last = levels.shape[0], moments.shape[0] - 1
+    now, ratio = np.empty(partials), np.empty(partials)
+    place, line = 0, -1
+    for frame in range(time.shape[0]):
+        while place <= last and time[frame] > moments[place]:
+            place += 1
+        if place != line:
+            line = place
+            for p in range(partials):
+                begin = min(max(place - 1, 0), last)
+                slope = 0.0
+                if 0 < place <= last:
+                    slope = (levels[p, place] - levels[p, begin]) / (moments[place] - moments[begin])
+                elif place:
+                    slope = (levels[p, last] - levels[p, last - 1]) / (moments[last] - moments[last - 1])
+                    slope = -min(max(-slope, SLOWEST), FASTEST)
+                since = time[frame] - moments[begin] if place else 0.0
+                now[p] = scale[p] * math.exp(NEPERS * (levels[p, begin] + slope * since))
+                ratio[p] = math.exp(NEPERS * slope * step)
+        else:
+            for p in range(partials):
+                now[p] *= ratio[p]
+        for p in range(partials):
+            amplitudes[frame, p] = now[p] * envelope[frame]
+
+
+@compiled
+def add_along(sound: np.ndarray, mono: np.ndarray, curve: np.ndarray, hop: int, gains: np.ndarray) -> None:
+    """Add mono sound (S,) to the channels of `sound`, each with its gain, times a curve that has a corner every `hop` samples."""
+    for frame in range(-(-len(mono) // hop)):
+        first = frame * hop
+        source, begin, slope = mono[first : first + hop], curve[frame], (curve[frame + 1] - curve[frame]) / hop
+        for channel in range(gains.shape[0]):
+            target, gain = sound[channel, first : first + hop], gains[channel]
+            for sample in range(len(source)):
+                target[sample] += source[sample] * np.float32(gain * (begin + slope * sample))
 
 
 @functools.lru_cache(maxsize=NOISES_KEPT)
