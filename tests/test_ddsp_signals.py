@@ -406,6 +406,15 @@ def test_partitioned_convolution_equals_numpy(taps: int, block: int, blocks: int
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), expected, atol=2e-4)
 
 
+@pytest.mark.parametrize("block", [1, 7, 16, 31])  # 14 and 62 are no sizes of a quick transform
+def test_partitioned_convolution_takes_several_blocks_at_once(block: int) -> None:
+    """One call of twelve blocks gives the sound of twelve calls."""
+    generator = np.random.default_rng(block)
+    response, sound = generator.standard_normal((2, 50)), generator.standard_normal((2, 12 * block))
+    expected = np.stack([np.convolve(one, other)[: 12 * block] for one, other in zip(sound, response, strict=True)])
+    np.testing.assert_allclose(PartitionedConvolution(response, block).process(sound), expected, atol=2e-5)
+
+
 def test_partitioned_convolution_refuses_other_blocks() -> None:
     """A block of another length is named, not convolved wrong."""
     with pytest.raises(ValueError, match=r"\(1, 30\): \(1, 32\)"):

@@ -110,8 +110,9 @@ class NoteControls:
         time = np.arange(first, last + 1) * self.frame_seconds
         amplitudes = self._amplitudes(time)
         cents, decibels = self._motion(time)
-        frequency = self.spectrum.frequency * cents_to_ratio(cents)
-        levels = np.asarray(db_to_gain(decibels)) * self.shares[:, None]
+        still = np.ones(len(time))  # what does not move is computed once, for all frames
+        frequency = self.spectrum.frequency * cents_to_ratio(cents) * still
+        levels = db_to_gain(decibels) * self.shares[:, None] * still
         return [Tone(hertz, amplitudes, level, place) for hertz, level, place in zip(frequency, levels, self.places, strict=True)]
 
     def hisses(self, first: int, last: int) -> list[Hiss | None]:
@@ -166,25 +167,26 @@ class NoteControls:
         return level * decay(time - self.held, self.preset.release) if time[-1] > self.held else level
 
     def _motion(self, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cents and decibels (C, F + 1) by which each copy leaves its pitch and level: bend, vibrato, wandering, scoop."""
+        """Cents and decibels, (C, F + 1), or (C, 1) where they stand still, by which each copy leaves its pitch and level: bend, vibrato,
+        wandering, scoop."""
         preset = self.preset
-        cents = np.repeat(100 * preset.transpose + self.detune[:, None], len(time), axis=1)
-        decibels = np.zeros(cents.shape)
+        cents = 100 * preset.transpose + self.detune[:, None]
+        decibels = np.zeros((1, 1))
         modulation = self.part.modulation.at(self.start + time) if self.part.modulation is not None else 0.0
         if preset.vibrato or preset.tremolo or np.any(modulation):
             depth = rise(time - 0.5 * preset.vibrato_delay, preset.vibrato_delay + 0.01)
             phase = self.motions[:, 6:] + 0.25 * wander(time, 1.0, self.motions[:, 3:6])
             swing = np.sin(math.tau * self.rates[:, None] * time + phase)
-            cents += (preset.vibrato * depth + MODULATION_CENTS * modulation) * swing
-            decibels += preset.tremolo * depth * swing
+            cents = cents + (preset.vibrato * depth + MODULATION_CENTS * modulation) * swing
+            decibels = decibels + preset.tremolo * depth * swing
         if preset.drift:
-            cents += preset.drift * wander(time, 2.5, self.motions[:, :3])
+            cents = cents + preset.drift * wander(time, 2.5, self.motions[:, :3])
         if preset.flutter:
-            decibels += preset.flutter * wander(time, 4.0, self.motions[:, 3:6])
+            decibels = decibels + preset.flutter * wander(time, 4.0, self.motions[:, 3:6])
         if preset.scoop and time[0] < 16 * preset.scoop_time:
-            cents += preset.scoop * np.exp(-time / preset.scoop_time)
+            cents = cents + preset.scoop * np.exp(-time / preset.scoop_time)
         if self.part.bend is not None and not self.part.is_drum:
-            cents += 100 * self.part.bend.at(self.start + time)
+            cents = cents + 100 * self.part.bend.at(self.start + time)
         return cents, decibels
 
     def _seconds(self) -> float:

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symbolic.dsp.reverb import StreamingConvolution, room_response
+from symbolic.dsp.partitioned_convolution import PartitionedConvolution
+from symbolic.dsp.reverb import room_response
 from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.learned_part import LearnedPart
 from symbolic.rendering.performance import Part
 from symbolic.rendering.phrase_player import batches, play_together
 from symbolic.rendering.sources import LearnedSource, Source, SynthesizedSource
-from symbolic.rendering.voices import Voice
+from symbolic.rendering.voices import NotePlayer
 from symbolic.rendering.wavenet_part import WavenetPart
 from symbolic.rendering.wavenet_source import WavenetSource
 
 BLOCK_SECONDS = 1.0
 BATCH = 64  # voices in flight at once, so that any polyphony fits in memory
+ROOM_SAMPLES, MOST_PIECES = 24000, 64  # a room longer than a block is cheaper in pieces of it
 STAGE = (-0.3, 0.3, -0.15, 0.15, -0.45, 0.45, 0.0)  # places of tracks whose file names none, in turn
 CENTRED = frozenset((*range(32, 40), 43, 47, 58))  # basses, timpani and tuba carry the bottom from the middle
 
@@ -49,7 +51,7 @@ def mix_blocks(
     `learned` are the parts, by index, that learned voices or WaveNets play; the others are left to the synthesizer.
     """
     size = block_samples or round(BLOCK_SECONDS * sample_rate)
-    rooms = [StreamingConvolution(room_response(sample_rate)) for _ in (parts if stems else [None])]
+    rooms = [PartitionedConvolution(room_response(sample_rate), _room_block(size)) for _ in (parts if stems else [None])]
     places = stage_places(parts)
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         sources = [_source(part, place, sample_rate, (learned or {}).get(part.index)) for part, place in zip(parts, places, strict=True)]
@@ -66,6 +68,12 @@ def mix_blocks(
             else:
                 yield Block((_sum(dry) + rooms[0].process(_sum(wet)))[:, :last], [])
             start += size
+
+
+def _room_block(size: int) -> int:
+    """The samples that the room takes at once: a block in as few equal pieces as are no longer than `ROOM_SAMPLES`."""
+    whole = (size // pieces for pieces in range(1, MOST_PIECES + 1) if size % pieces == 0)
+    return next((samples for samples in whole if samples <= ROOM_SAMPLES), size)
 
 
 def song_seconds(parts: Sequence[Part]) -> float:
@@ -95,11 +103,13 @@ def stage_places(parts: Sequence[Part]) -> list[float]:
 
 
 def _source(part: Part, place: float, sample_rate: int, played: LearnedPart | WavenetPart | None) -> Source:
-    """A part on what was planned for it: a WaveNet, learned voices, a struck voice, or else the synthesizer."""
+    """A part on what was planned for it: a WaveNet, learned voices, a struck voice, a drum kit, or else the synthesizer."""
     if isinstance(played, WavenetPart):
         return WavenetSource(part, place, sample_rate, played)
-    if played is None or played.struck is not None:
-        return SynthesizedSource(part, place, sample_rate, played.struck if played else None)
+    if played is None:
+        return SynthesizedSource(part, place, sample_rate)
+    if played.struck is not None or played.kit is not None:
+        return SynthesizedSource(part, place, sample_rate, played.struck, played.kit)
     return LearnedSource(part, place, sample_rate, played)
 
 
@@ -128,7 +138,7 @@ def _advance_phrases(sources: Sequence[LearnedSource], pool: ThreadPoolExecutor)
                 owner[id(player)].add_player(player, position, sound)
 
 
-def _pieces(voice: Voice, until: int) -> list[tuple[int, np.ndarray]]:
+def _pieces(voice: NotePlayer, until: int) -> list[tuple[int, np.ndarray]]:
     pieces = []
     while not voice.done and voice.position < until:
         position = voice.position
