@@ -4,7 +4,8 @@
     python benchmarks/bank_notes.py /usr/share/sounds/sf2/FluidR3_GM.sf2 24 FOLDER --lowest 40 --highest 84
     symbolic voice train FOLDER -o VOICE --kind struck
 
-Notes lie `--step` semitones apart, each at three velocities, held for as long as it is recorded; without reverb and chorus.
+Notes lie `--step` semitones apart, each at three velocities, held for `--seconds` and recorded for `--after` more, so that a voice that
+sustains learns its release; without reverb, chorus and dither.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from symbolic.corpus.recordings.labels import note_name
 
 RATE, TICKS = 48000, 480
 LAYERS = {"piano": 48, "mezzo-forte": 80, "fortissimo": 112}
-GAP = 1.0  # seconds between notes, so that releases die away
+GAP = 1.0  # seconds at least between notes, so that releases die away
 
 
 def main() -> None:
@@ -32,9 +33,10 @@ def main() -> None:
     parser.add_argument("--highest", type=int, default=84)
     parser.add_argument("--step", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--after", type=float, default=0.0, help="seconds recorded after the key is up")
     options = parser.parse_args()
     every = [(pitch, name) for pitch in range(options.lowest, options.highest + 1, options.step) for name in LAYERS]
-    span = options.seconds + GAP
+    span = options.seconds + max(GAP, options.after)
     notes = [
         Note(round(place * span * TICKS), round(options.seconds * TICKS), pitch, LAYERS[name]) for place, (pitch, name) in enumerate(every)
     ]
@@ -45,11 +47,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         middle, whole = Path(folder) / "notes.mid", Path(folder) / "notes.wav"
         score.dump_midi(middle)
-        command = ["fluidsynth", "-niq", "-R", "0", "-C", "0", "-g", "0.4", "-r", str(RATE), "-F", str(whole), options.bank, str(middle)]
+        command = ["fluidsynth", "-niq", "-R", "0", "-C", "0", "-g", "0.4", "-O", "float", "-r", str(RATE)]
+        command += ["-F", str(whole), options.bank, str(middle)]
         subprocess.run(command, check=True, capture_output=True)
         sound, _ = soundfile.read(whole, dtype="float32", always_2d=True)
     for place, (pitch, name) in enumerate(every):
-        part = sound[round(place * span * RATE) : round((place * span + options.seconds) * RATE)]
+        part = sound[round(place * span * RATE) : round((place * span + options.seconds + options.after) * RATE)]
         soundfile.write(options.folder / f"{note_name(pitch)}_{name}.flac", part.mean(axis=1), RATE, subtype="PCM_24")
     print(f"{options.folder}: {len(every)} notes")
 

@@ -2,13 +2,14 @@
 
     python benchmarks/struck.py FOLDER VOICE --program 0 [--bank /usr/share/sounds/sf3/default-GM.sf3]
 
-FOLDER holds the recordings that VOICE was measured from; every tenth note was held out. Told is the mean of Magenta's spectral loss at
-16 kHz in the first second of these notes, at the recording's level: of the voice, of the synthesizer's program, and with --bank of
-FluidSynth. Tuning is taken out of the first two; FluidSynth is in equal temperament, as recordings of a stretched piano are not.
+FOLDER holds the recordings that VOICE was measured from; VOICE/voice.json tells which were held out. Told are means in the first second
+of these notes, at the recording's level: Magenta's spectral loss at 16 kHz, and the decibels by which spectra differ within 60 dB of the
+loudest; of the voice, of the synthesizer's program, and with --bank of FluidSynth. Tuning is taken out of the first two; FluidSynth is in
+equal temperament, as recordings of a stretched piano are not.
 """
 
 import argparse
-import statistics
+import json
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,15 +22,8 @@ from symbolic.corpus.recordings.pieces import SAMPLE_RATE
 from symbolic.models.voices.bundled import voice_folder
 from symbolic.models.voices.struck import load_struck
 from symbolic.rendering.instruments import PROGRAMS
-from symbolic.training.voices.struck import (
-    StruckNoteHeard,
-    StruckSettings,
-    divided,
-    loss_beside,
-    loss_of_preset,
-    loss_of_sound,
-    measured,
-)
+from symbolic.training.voices.struck import divided, figures_of, sound_of, sound_of_preset
+from symbolic.training.voices.struck_notes import StruckNoteHeard, StruckSettings, measured, recorded
 
 TICKS = 480
 
@@ -40,7 +34,8 @@ def by_fluidsynth(bank: str, program: int, note: StruckNoteHeard, folder: Path) 
     score.tempos.append(Tempo(0, 60))
     score.tracks.append(Track("", program, False, [Note(0, 2 * TICKS, note.pitch, note.velocity)]))
     score.dump_midi(path.with_suffix(".mid"))
-    command = ["fluidsynth", "-niq", "-R", "0", "-C", "0", "-r", str(SAMPLE_RATE), "-F", str(path), bank, str(path.with_suffix(".mid"))]
+    command = ["fluidsynth", "-niq", "-R", "0", "-C", "0", "-O", "float", "-r", str(SAMPLE_RATE)]
+    command += ["-F", str(path), bank, str(path.with_suffix(".mid"))]
     subprocess.run(command, check=True, capture_output=True)
     sound = soundfile.read(path, always_2d=True)[0].mean(axis=1)
     power = np.convolve(sound**2, np.ones(96) / 96, "same")
@@ -56,17 +51,20 @@ def main() -> None:
     parser.add_argument("--bank")
     options = parser.parse_args()
     voice = load_struck(voice_folder(options.voice))
-    held_out = [measured(path, StruckSettings()) for path in divided(options.recordings, StruckSettings())[1]]
-    losses: dict[str, list[float]] = {"voice": [], "synthesizer": []} | ({"FluidSynth": []} if options.bank else {})
-    with tempfile.TemporaryDirectory() as folder:
-        for note in held_out:
-            losses["voice"].append(loss_beside(voice, note))
-            losses["synthesizer"].append(loss_of_preset(PROGRAMS[options.program], note))
-            if options.bank:
-                losses["FluidSynth"].append(loss_of_sound(by_fluidsynth(options.bank, options.program, note, Path(folder)), note.sound))
-    print(
-        f"{options.voice}, {len(losses['voice'])} notes: " + ", ".join(f"{name} {statistics.fmean(of):.2f}" for name, of in losses.items())
-    )
+    facts = json.loads((voice_folder(options.voice) / "voice.json").read_text())
+    settings = StruckSettings(hold_out=facts.get("hold_out", "note"))
+    notes = [recorded(path, settings) for path in divided(options.recordings, settings)[1]]
+    held_out = measured(notes, settings, "string" if voice.ratios is None else "modes", voice.sustained)
+    made = {
+        "voice": [(sound_of(voice, note), note) for note in held_out],
+        "synthesizer": [(sound_of_preset(PROGRAMS[options.program], note), note) for note in held_out],
+    }
+    if options.bank:
+        with tempfile.TemporaryDirectory() as folder:
+            made["FluidSynth"] = [(by_fluidsynth(options.bank, options.program, note, Path(folder)), note) for note in held_out]
+    figures = {name: figures_of(pairs) for name, pairs in made.items()}
+    told = (f"{name} loss {figure['loss']:.2f}, {figure['decibels']:.1f} dB" for name, figure in figures.items())
+    print(f"{options.voice}, {len(held_out)} notes: {'; '.join(told)}")
 
 
 if __name__ == "__main__":

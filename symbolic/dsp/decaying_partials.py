@@ -52,7 +52,7 @@ def find_string(sound: np.ndarray, sample_rate: float, nominal: float, most: int
         if spectrum[top] < np.median(around) + STANDS_OUT or top in (low, high - 1):
             continue
         numbers.append(number)
-        found.append((top + _vertex(spectrum[top - 1 : top + 2])) * step)
+        found.append((top + vertex(spectrum[top - 1 : top + 2])) * step)
         frequency, stiffness = _fitted(np.array(numbers), np.array(found))
     return (frequency, stiffness) if numbers else (nominal, 0.0)
 
@@ -130,7 +130,7 @@ def _fitted(numbers: np.ndarray, found: np.ndarray) -> tuple[float, float]:
     return float(np.sqrt(offset)), float(np.clip(slope / offset, 0, MOST_STIFF))
 
 
-def _vertex(three: np.ndarray) -> float:
+def vertex(three: np.ndarray) -> float:
     """Where between −½ and ½ the parabola through three values has its top."""
     curve = three[0] - 2 * three[1] + three[2]
     return float(np.clip(0.5 * (three[0] - three[2]) / curve, -0.5, 0.5)) if curve < 0 else 0.0

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from symbolic.dsp.compiled import compiled
-from symbolic.dsp.decaying_partials import stiff_partials
 from symbolic.dsp.noise_bands import NoiseVoice
 from symbolic.dsp.units import db_to_gain, midi_to_hz
 from symbolic.models.voices.struck import FASTEST, SLOWEST, StruckNote, StruckVoice
@@ -29,6 +28,8 @@ NOISE_FRAMES = 3  # frames of the synthesizer to one of noise: 8 ms
 NOISE_OVER = -60.0  # dB against the loudest partial: noise ends there
 LONGEST_NOISE = 2.5  # seconds
 NOISES_KEPT, STROKES_KEPT = 64, 1024
+SPEAKS = 0.004  # seconds: the attack of a voice that sustains, whose own is in the table
+CHORUS = 5.0  # cents: copies nearer to each other are no choir; of what is held they would only beat
 NEPERS = math.log(10) / 20  # in a decibel
 
 
@@ -65,7 +66,8 @@ class StruckControls(NoteControls):
     def _amplitudes(self, time: np.ndarray) -> np.ndarray:
         table, envelope = self.stroke.sounding, self.gain * self._envelope(time)
         amplitudes = np.empty((len(time), len(table.partials)), np.float32)
-        _fall_loop(table.times, table.partials, self.spectrum.amplitudes, time, self.frame_seconds, envelope, amplitudes)
+        step, scale = self.frame_seconds, self.spectrum.amplitudes
+        _fall_loop(table.times, table.partials, scale, time, step, envelope, not table.sustained, amplitudes)
         return amplitudes
 
     def _seconds(self) -> float:
@@ -86,6 +88,8 @@ class StruckSound(Voice):
         if self._noise is None:
             self._noise = stroke_noise(controls.voice, controls.pitch, controls.struck_velocity, self.sample_rate)
         noise = self._noise[first * hop : last * hop]
+        if controls.voice.sustained and len(self._noise) >= round(LONGEST_NOISE * self.sample_rate):
+            noise = self._noise[_looped(np.arange(first * hop, last * hop), len(self._noise))]
         if len(noise):
             curve = controls.noise_envelope(first, first - (-len(noise) // hop))
             add_along(sound, noise, curve, hop, np.array(sides(sum(controls.places) / len(controls.places))))
@@ -95,8 +99,7 @@ class StruckSound(Voice):
 def stroke_of(preset: Preset, voice: StruckVoice, pitch: int, velocity: int, sample_rate: int, cents: float = 0.0) -> Stroke:
     """The stroke of a key (a MIDI number) at a velocity, `cents` higher than written; the same one for every note that asks for it."""
     struck, frequency = voice.note(pitch, velocity), float(midi_to_hz(float(pitch)))
-    lowest = frequency / float(np.sqrt(1 + struck.stiffness))  # so that the first partial is in tune
-    hertz = stiff_partials(lowest, struck.stiffness, min(20000.0, 0.5 * sample_rate), min(MOST_PARTIALS, len(struck.partials)))
+    hertz = struck.hertz(frequency, min(20000.0, 0.5 * sample_rate), MOST_PARTIALS)
     levels = struck.partials[: len(hertz)]
     top = db_to_gain(levels.max(1))
     gain = 1 / max(float(np.sqrt(((top * hearing(hertz)) ** 2).sum())), 1e-9)
@@ -108,15 +111,22 @@ def stroke_of(preset: Preset, voice: StruckVoice, pitch: int, velocity: int, sam
     loudest = sounding.partials_at(times).max(1, initial=-200.0)
     last = np.flatnonzero(loudest > loudest.max() + OVER)[-1]
     natural = float(times[min(last + 1, len(times) - 1)])
-    return Stroke(replace(preset, noises=(), transpose=cents / 100), spectrum, sounding, gain, natural)
+    preset = replace(preset, noises=(), transpose=cents / 100)
+    if voice.sustained:
+        release, copies = voice.release or preset.release, preset.copies if preset.detune >= CHORUS else 1
+        preset = replace(preset, attack=SPEAKS, sustain=1.0, ring=math.inf, one_shot=False, release=release, copies=copies)
+        natural = math.inf
+    return Stroke(preset, spectrum, sounding, gain, natural)
 
 
 @compiled
 def _fall_loop(
-    moments: np.ndarray, levels: np.ndarray, scale: np.ndarray, time: np.ndarray, step: float, envelope: np.ndarray, amplitudes: np.ndarray
-) -> None:
+    moments: np.ndarray, levels: np.ndarray, scale: np.ndarray, time: np.ndarray, step: float, envelope: np.ndarray, falls: bool,
+    amplitudes: np.ndarray,
+) -> None:  # fmt: skip
     """Amplitudes (F, P) of levels (P, T) in decibels at the times (F,), `step` apart: on a straight line in decibels each is a constant
-    part of the one before, so an exponential is taken for each line and not for each frame. Times scale (P,) and envelope (F,)."""
+    part of the one before, so an exponential is taken for each line and not for each frame. Times scale (P,) and envelope (F,).
+    After the last moment each `falls` on as before, or stays."""
     partials, last = levels.shape[0], moments.shape[0] - 1
     now, ratio = np.empty(partials), np.empty(partials)
     place, line = 0, -1
@@ -130,7 +140,7 @@ def _fall_loop(
                 slope = 0.0
                 if 0 < place <= last:
                     slope = (levels[p, place] - levels[p, begin]) / (moments[place] - moments[begin])
-                elif place:
+                elif place and falls:
                     slope = (levels[p, last] - levels[p, last - 1]) / (moments[last] - moments[last - 1])
                     slope = -min(max(-slope, SLOWEST), FASTEST)
                 since = time[frame] - moments[begin] if place else 0.0
@@ -172,4 +182,19 @@ def stroke_noise(voice: StruckVoice, pitch: int, velocity: int, sample_rate: int
     even = np.array([np.interp(np.log(hertz), np.log(centres), row) for row in density])
     made = NoiseVoice(NOISE_BANDS, hop, pitch * 128 + velocity)
     gains = np.asarray(db_to_gain(even), np.float32)
-    return np.concatenate([made.process(gains), made.flush()])
+    noise = np.concatenate([made.process(gains), made.flush()])
+    return _closed(noise) if voice.sustained and len(noise) >= LONGEST_NOISE * sample_rate else noise
+
+
+def _closed(noise: np.ndarray) -> np.ndarray:
+    """Noise (S,) whose last half, played again and again, has no seam: its end goes over into what stands before that half."""
+    middle, seam = len(noise) // 2, len(noise) // 4
+    angle = np.linspace(0, math.pi / 2, seam, dtype=np.float32)
+    noise[-seam:] = np.cos(angle) * noise[-seam:] + np.sin(angle) * noise[middle - seam : middle]
+    return noise
+
+
+def _looped(places: np.ndarray, length: int) -> np.ndarray:
+    """Where in closed noise of a length the samples at any places are."""
+    middle = length // 2
+    return np.where(places < length, places, middle + (places - length) % (length - middle))

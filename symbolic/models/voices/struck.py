@@ -1,11 +1,13 @@
 """A struck voice: what the partials and the noise of a struck or plucked instrument do after the stroke, as a table.
 
-VOICE/config.json          kind, version, how many partials
+VOICE/config.json          kind, version, how many partials; whether it sustains, and its release
 VOICE/struck.safetensors   the table in half precision
 VOICE/voice.json           what is known of the voice
 
+The partials are those of a stiff string, or free modes as bars, bells and skins have them: then the table holds their ratios to the pitch.
 Between notes and velocities of the table levels are on straight lines in decibels, partial by partial; beyond its ends they are those of
-the end. After its last moment everything falls on as it fell before.
+the end. A note between two pitches has the modes of the nearer one; where the other has such a mode too, both count by their nearness.
+After its last moment everything falls on as it fell before, or stays, where the voice sustains (an organ, a choir), until the key is up.
 
 Shapes: N pitches, V velocities, P partials, M noise bands, T moments after the stroke.
 """
@@ -17,35 +19,52 @@ from typing import Any
 
 import numpy as np
 
+from symbolic.dsp.decaying_partials import stiff_partials
 from symbolic.errors import InputError
 from symbolic.models.voices.bundled import TABLE
 
-KIND, VERSION = "symbolic-struck", 1
+KIND = "symbolic-struck"
+STRINGS, VERSION = 1, 2  # versions of files: of strings that ring, which earlier releases read too; of everything
+NOWHERE = 1e6  # ratio of a mode that is not there
+SAME_MODE = 0.02  # how far apart, relatively, two modes of neighbouring pitches are one
 SLOWEST, FASTEST = 1.5, 200.0  # dB a second by which a partial falls on after the last moment
 
 
 @dataclass(frozen=True)
 class StruckNote:
-    """One note: decibels at the moments `times` (T,) of partials (P, T) and of bands of noise (M, T), and the stiffness B."""
+    """One note: decibels at the moments `times` (T,) of partials (P, T) and of bands of noise (M, T); the stiffness B, or the rising
+    ratios (P,) of free modes to the pitch; whether it stays as it is after the last moment."""
 
     times: np.ndarray
     partials: np.ndarray
     noise: np.ndarray
-    stiffness: float
+    stiffness: float = 0.0
+    ratios: np.ndarray | None = None
+    sustained: bool = False
+
+    def hertz(self, frequency: float, highest: float, most: int) -> np.ndarray:
+        """Hertz of the first partials, those below `highest`, at most `most`, of a note of a frequency: a string's first one has it."""
+        if self.ratios is None:
+            lowest = frequency / float(np.sqrt(1 + self.stiffness))
+            return stiff_partials(lowest, self.stiffness, highest, min(most, len(self.partials)))
+        hertz = frequency * self.ratios.astype(np.float64)[:most]
+        return hertz[hertz < highest]
 
     def partials_at(self, seconds: np.ndarray) -> np.ndarray:
         """Decibels (F, P) at seconds (F,) after the stroke."""
-        return _at(self.times, self.partials, seconds)
+        return _at(self.times, self.partials, seconds, self.sustained)
 
     def noise_at(self, seconds: np.ndarray) -> np.ndarray:
         """Decibels (F, M)."""
-        return _at(self.times, self.noise, seconds)
+        return _at(self.times, self.noise, seconds, self.sustained)
 
 
 @dataclass(frozen=True, eq=False)
 class StruckVoice:
     """The table: pitches (N,) as MIDI numbers, velocities (V,), times (T,) seconds, stiffness (N,), centres (M,) in hertz,
-    partials (N, V, P, T) and noise (N, V, M, T) in decibels, float32."""
+    partials (N, V, P, T) and noise (N, V, M, T) in decibels, float32; ratios (N, P) of free modes, rising, or None for a string's.
+
+    `sustained` voices stay as they are while the key is down and then fall by 60 dB in `release` seconds, where it is known."""
 
     pitches: np.ndarray
     velocities: np.ndarray
@@ -54,16 +73,25 @@ class StruckVoice:
     centres: np.ndarray
     partials: np.ndarray
     noise: np.ndarray
+    ratios: np.ndarray | None = None
+    sustained: bool = False
+    release: float | None = None
 
     def note(self, pitch: float, velocity: float) -> StruckNote:
         """What a note of a MIDI pitch and a velocity 1 … 127 is like."""
         low, high, share = _between(self.pitches, pitch)
-        soft, loud, force = _between(self.velocities, velocity)
-        weights = [((low, soft), (1 - share) * (1 - force)), ((low, loud), (1 - share) * force),
-                   ((high, soft), share * (1 - force)), ((high, loud), share * force)]  # fmt: skip
-        partials, noise = (sum(table[place] * weight for place, weight in weights) for table in (self.partials, self.noise))
+        noise = _mixed(self._layers(self.noise, low, velocity), self._layers(self.noise, high, velocity), share)
+        below, above = self._layers(self.partials, low, velocity), self._layers(self.partials, high, velocity)
+        if self.ratios is not None:
+            ratios, partials = _nearer_modes((self.ratios[low], self.ratios[high]), (below, above), share)
+            return StruckNote(self.times, partials, noise, 0.0, ratios, self.sustained)
         stiffness = np.exp((1 - share) * np.log(self.stiffness[low] + 1e-9) + share * np.log(self.stiffness[high] + 1e-9))
-        return StruckNote(self.times, np.asarray(partials), np.asarray(noise), float(stiffness))
+        return StruckNote(self.times, _mixed(below, above, share), noise, float(stiffness), None, self.sustained)
+
+    def _layers(self, table: np.ndarray, place: int, velocity: float) -> np.ndarray:
+        """A table's (N, V, …) row of a pitch at a velocity."""
+        soft, loud, force = _between(self.velocities, velocity)
+        return _mixed(table[place, soft], table[place, loud], force)
 
 
 def save_struck(folder: Path, voice: StruckVoice, facts: dict[str, Any], sample_rate: float) -> None:
@@ -71,11 +99,15 @@ def save_struck(folder: Path, voice: StruckVoice, facts: dict[str, Any], sample_
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    tables = {field.name: np.ascontiguousarray(getattr(voice, field.name)) for field in fields(voice)}
-    half = {name: table.astype(np.float16 if table.ndim > 1 else np.float32) for name, table in tables.items()}
+    held = {field.name: getattr(voice, field.name) for field in fields(voice)}
+    tables = {name: np.ascontiguousarray(table) for name, table in held.items() if isinstance(table, np.ndarray)}
+    half = {name: table.astype(np.float16 if table.ndim > 2 else np.float32) for name, table in tables.items()}
     save_file(half, folder / TABLE)
     (folder / "voice.json").write_text(json.dumps(facts, indent=2) + "\n")
-    config = {"kind": KIND, "version": VERSION, "partials": voice.partials.shape[2], "sample_rate": round(sample_rate)}
+    version = VERSION if voice.sustained or voice.ratios is not None else STRINGS
+    config = {"kind": KIND, "version": version, "partials": voice.partials.shape[2], "sample_rate": round(sample_rate)}
+    if voice.sustained:
+        config |= {"sustained": True, "release": voice.release}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / TABLE).chmod((folder / "config.json").stat().st_mode)  # safetensors lets nobody else read it
 
@@ -91,13 +123,16 @@ def load_struck(folder: str | Path) -> StruckVoice:
         raise InputError(f"{path}: no voice that can be read ({error})") from error
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise InputError(f"{path}: it is not of the kind {KIND!r}")
-    if content.get("version") != VERSION:
-        raise InputError(f"{path}: version {content.get('version')!r}; this program reads version {VERSION}, another release made it")
+    if content.get("version") not in (STRINGS, VERSION):
+        known = f"versions {STRINGS} and {VERSION}"
+        raise InputError(f"{path}: version {content.get('version')!r}; this program reads {known}, another release made it")
     try:
         tables = load_file(path.with_name(TABLE))
-        voice = StruckVoice(**{name: table.astype(np.float32) for name, table in tables.items()})
+        told: dict[str, Any] = {name: table.astype(np.float32) for name, table in tables.items()}
+        voice = StruckVoice(**told, sustained=bool(content.get("sustained")), release=_release(content.get("release")))
         shape = (len(voice.pitches), len(voice.velocities))
         whole = voice.partials.shape[:2] == voice.noise.shape[:2] == shape and all(np.isfinite(table).all() for table in tables.values())
+        whole = whole and (voice.ratios is None or voice.ratios.shape == (len(voice.pitches), voice.partials.shape[2]))
     except Exception as error:  # safetensors raises types of its own
         raise InputError(f"{path.with_name(TABLE)}: cannot be read ({type(error).__name__}: {error}); is the file whole?") from error
     if not whole or not min(shape):
@@ -114,12 +149,42 @@ def _between(places: np.ndarray, value: float) -> tuple[int, int, float]:
     return low, high, float(np.clip((value - places[low]) / span, 0, 1)) if span else 0.0
 
 
-def _at(times: np.ndarray, levels: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def _mixed(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    return np.asarray(one * (1 - share) + other * share)
+
+
+def _nearer_modes(
+    ratios: tuple[np.ndarray, np.ndarray], levels: tuple[np.ndarray, np.ndarray], share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rising ratios (P,) and levels (P, T) between two pitches: the modes of the nearer, drawn to those of the other that are the same."""
+    near, share = (0, share) if share <= 0.5 else (1, 1 - share)
+    logs = np.log(ratios[near]), np.log(ratios[1 - near])
+    distance = np.abs(logs[0][:, None] - logs[1])
+    partner = distance.argmin(1)
+    own = np.arange(len(partner))
+    same = (distance[own, partner] < SAME_MODE) & (distance.argmin(0)[partner] == own)
+    weight = share * same
+    merged = np.exp((1 - weight) * logs[0] + weight * logs[1][partner])
+    mixed = (1 - weight)[:, None] * levels[near] + weight[:, None] * levels[1 - near][partner]
+    order = np.argsort(merged, kind="stable")
+    return merged[order].astype(np.float32), np.asarray(mixed[order], np.float32)
+
+
+def _release(value: Any) -> float | None:
+    """A release in seconds as config.json tells it. Raises `ValueError` for what is none."""
+    if value is None:
+        return None
+    if not 0 < float(value) < 60:
+        raise ValueError(f"a release of {value!r} seconds")
+    return float(value)
+
+
+def _at(times: np.ndarray, levels: np.ndarray, seconds: np.ndarray, sustained: bool) -> np.ndarray:
     """Levels (K, T) on straight lines at seconds (F,): (F, K) float32."""
     place = np.clip(np.searchsorted(times, seconds), 1, len(times) - 1)
     share = np.clip((seconds - times[place - 1]) / (times[place] - times[place - 1]), 0, 1).astype(np.float32)
     result = levels.T[place - 1] * (1 - share)[:, None] + levels.T[place] * share[:, None]
-    if len(seconds) and seconds[-1] > times[-1]:
+    if len(seconds) and seconds[-1] > times[-1] and not sustained:
         fall = np.clip((levels[:, -2] - levels[:, -1]) / (times[-1] - times[-2]), SLOWEST, FASTEST).astype(np.float32)
         result = result - np.maximum(seconds - times[-1], 0).astype(np.float32)[:, None] * fall
     return np.asarray(result, np.float32)

@@ -2,13 +2,14 @@
 
 VOICE/config.json, struck.safetensors, voice.json    the table of the notes learned from, and what is known of it
 
-Each note is named by its file (pitch, and a dynamic or the name of a layer). Every tenth note is held out: the table, read between its
-neighbours, is played beside the recording and compared by Magenta's spectral loss.
+Each note is named by its file (pitch, and a dynamic or the name of a layer). All notes of some pitches are held out: the table, read
+between its neighbours, is played beside the recording and compared by Magenta's spectral loss. Partials are taken for a string's or for
+free modes, if these come nearer so; where most notes last as long as they are held, so does the voice.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +18,34 @@ import torch
 from tqdm import tqdm
 
 from symbolic.corpus.recordings.labels import label_of
-from symbolic.corpus.recordings.pieces import SAMPLE_RATE, find_recordings, pieces
-from symbolic.dsp.decaying_partials import find_string, levels_at, partial_tracks, resynthesized, stiff_partials
+from symbolic.corpus.recordings.pieces import SAMPLE_RATE, find_recordings
+from symbolic.dsp.held_notes import is_held
 from symbolic.dsp.resampling import resample
 from symbolic.dsp.spectral_loss import SAMPLE_RATE as LOSS_RATE
-from symbolic.dsp.spectral_loss import spectral_loss
-from symbolic.dsp.units import midi_to_hz
+from symbolic.dsp.spectral_loss import magnitudes, spectral_loss
 from symbolic.errors import InputError
 from symbolic.models.voices.struck import StruckVoice, save_struck
 from symbolic.rendering.controls import NoteControls
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.presets import Preset
-from symbolic.rendering.recordings import Recording
 from symbolic.rendering.struck_controls import StruckControls, StruckSound
 from symbolic.rendering.voices import Voice
-from symbolic.training.wavenet_notes import VELOCITIES
+from symbolic.training.voices.struck_notes import (
+    CENTRES,
+    TIMES,
+    RecordedNote,
+    StruckNoteHeard,
+    StruckSettings,
+    measured,
+    recorded,
+    velocity_of,
+)
 
-TIMES = (0.003, 0.01, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 5.0, 8.0)
-CENTRES = tuple(62.5 * 2 ** (half / 2) for half in range(17))  # 62.5 Hz … 16 kHz, half an octave apart
-HIGHEST = 18000.0  # hertz, above which partials are left to the noise
-ONSET = 1e-3  # of the largest power: where a note begins
-CELL = 48  # samples: a millisecond
-HELD_OUT = 10  # every so many notes
+HELD_OUT_NOTES = 10  # every so many notes
+HELD_OUT_PITCHES = 6  # every so many pitches
 SECONDS_COMPARED = 1.0
-NOISE_RANGE = 55.0  # dB under the loudest partial's top below which noise is background
-BELIEVED = 3.0  # dB above what lies between the partials
-NOTHING = -120.0  # dB
-STEADY_PARTIALS = 6  # that a note needs for its stiffness to be believed
-
-
-@dataclass
-class StruckSettings:
-    """How a folder is measured."""
-
-    partials: int = 64
-    layers: dict[str, int] = field(default_factory=lambda: {"vL": 50, "vM": 75, "vH": 105})
-    """Velocities of parts of file names, where no dynamic is named."""
-    velocity: int = 90
-    """Of notes whose names say nothing."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.partials <= 96:
-            raise InputError(f"partials is {self.partials}; 1 to 96 are possible")
-
-
-@dataclass(frozen=True)
-class StruckNoteHeard:
-    """One recording: sound (S,) from its onset, pitch, velocity, and measured f / nominal, stiffness, levels (P, T) and noise (M, T)."""
-
-    name: str
-    sound: np.ndarray
-    pitch: int
-    velocity: int
-    tuning: float
-    stiffness: float
-    believed: bool
-    partials: np.ndarray
-    noise: np.ndarray
+AUDIBLE = 60.0  # dB
+NEARER = 0.95  # of a string's distance in decibels, that free modes need to be preferred
 
 
 def train_struck(
@@ -90,10 +62,10 @@ def train_struck(
     settings = settings if isinstance(settings, StruckSettings) else load_settings(StruckSettings, settings)
     if (output / "config.json").exists() and not resume:
         raise InputError(f"{output}: a voice is in this folder already; choose another -o")
-    clock, heard = time.perf_counter(), dict[Path, StruckNoteHeard]()
-    for path in tqdm(find_recordings(folder), desc="measure", unit="note", disable=None):
+    clock, heard = time.perf_counter(), dict[Path, RecordedNote]()
+    for path in find_recordings(folder):
         try:
-            heard[path] = measured(path, settings)
+            heard[path] = recorded(path, settings)
         except InputError as error:
             tell(str(error))
     learned, held_out = ([heard[path] for path in division if path in heard] for division in divided(folder, settings))
@@ -101,14 +73,26 @@ def train_struck(
         raise InputError(
             f"{folder}: {len(heard)} recordings of notes named by pitch, such as piano_C4_forte.wav; at least two pitches are needed"
         )
-    voice = table_of(learned)
-    losses = [loss_beside(voice, note) for note in held_out]
-    figures = {"loss": round(float(np.mean(losses)), 4), "step": len(learned)} if losses else {}
+    held = settings.tone == "held"
+    if settings.tone == "auto":
+        held = 2 * sum(is_held(note.sound, SAMPLE_RATE) for note in learned) > len(learned)
+    spectra = [settings.spectrum] if settings.spectrum != "auto" else ["string", "modes"] if held_out else ["string"]
+    voices, figures = dict[str, StruckVoice](), dict[str, dict[str, float]]()
+    for spectrum in tqdm(spectra, desc="measure", unit="table", disable=None):
+        voices[spectrum] = table_of(measured(learned, settings, spectrum, held), held)
+        if held_out:
+            beside = measured(held_out, settings, spectrum, held)
+            figures[spectrum] = figures_of([(sound_of(voices[spectrum], note), note) for note in beside])
+    chosen = spectra[0]
+    if len(figures) == 2 and figures["modes"]["decibels"] < NEARER * figures["string"]["decibels"]:
+        chosen = "modes"
+    voice = voices[chosen]
     facts = {
-        "kind": "struck", "name": output.name, "recordings": {
+        "kind": "struck", "name": output.name, "spectrum": chosen, "tone": "held" if held else "struck", "recordings": {
             "notes": len(learned), "minutes": round(sum(len(note.sound) for note in learned) / SAMPLE_RATE / 60, 2),
         },
-        "held_out_notes": len(held_out), "held_out": figures,
+        "held_out_notes": len(held_out), "hold_out": settings.hold_out,
+        "held_out": figures[chosen] | {"step": len(learned)} if figures else {}, "tried": figures,
         "word": "Magenta's spectral loss at the level of the recordings",
         "lowest_pitch": min(note.pitch for note in learned), "highest_pitch": max(note.pitch for note in learned),
         "steps": len(learned), "training_seconds": round(time.perf_counter() - clock, 1),
@@ -118,86 +102,76 @@ def train_struck(
     return facts
 
 
-def measured(path: Path, settings: StruckSettings) -> StruckNoteHeard:
-    """A recording of one note, measured. Raises `InputError` when its name tells no pitch, or it is silent or short."""
-    label = label_of(path)
-    if label.note is None:
-        raise InputError(f"{path}: its name tells no pitch, such as C4; left out")
-    with Recording(path) as recording:
-        sound = next(pieces(recording)).sound.astype(np.float64)
-    power = np.convolve(sound**2, np.ones(2 * CELL) / (2 * CELL), "same")
-    begin = max(0, int(np.argmax(power > ONSET * power.max())) - CELL)
-    sound = sound[begin : begin + round(1.3 * TIMES[-1] * SAMPLE_RATE)]
-    if not power.max() > 1e-8 or len(sound) < 0.1 * SAMPLE_RATE:
-        raise InputError(f"{path}: silent, or shorter than a tenth of a second; left out")
-    nominal = float(midi_to_hz(float(label.note)))
-    frequency, stiffness = find_string(sound, SAMPLE_RATE, nominal)
-    hertz = stiff_partials(frequency, stiffness, HIGHEST, settings.partials)
-    tracks = partial_tracks(sound, SAMPLE_RATE, hertz, frequency)
-    between = partial_tracks(sound, SAMPLE_RATE, hertz + frequency / 2, frequency)
-    spacing, seconds = tracks.hop / SAMPLE_RATE, len(sound) / SAMPLE_RATE
-    levels = levels_at(np.abs(tracks.amplitudes) ** 2, spacing, np.array(TIMES))
-    background = levels_at(np.abs(between.amplitudes) ** 2, spacing, np.array(TIMES))
-    sure = (levels > background + BELIEVED) & (np.array(TIMES) < seconds)[:, None]
-    partials = np.full((settings.partials, len(TIMES)), NOTHING)
-    partials[: len(hertz)] = [_fallen_on(level, there) for level, there in zip(levels.T, sure.T, strict=True)]
-    residual = sound - resynthesized(tracks, len(sound))
-    noise = _noise_levels(residual, partials.max(), seconds)
-    velocity = _velocity(path, settings)
-    believed = stiffness > 0 and len(hertz) >= STEADY_PARTIALS
-    return StruckNoteHeard(path.name, sound, label.note, velocity, frequency / nominal, stiffness, believed, partials, noise)
-
-
-def table_of(notes: list[StruckNoteHeard]) -> StruckVoice:
-    """The table of measured notes: where a layer has not a pitch, it is read between its neighbours."""
+def table_of(notes: list[StruckNoteHeard], held: bool = False) -> StruckVoice:
+    """The table of measured notes: where a layer has not a pitch, a string is read between its neighbours, and modes are those of the
+    nearest layer."""
     pitches = np.array(sorted({note.pitch for note in notes}), np.float32)
     velocities = np.array(sorted({note.velocity for note in notes}), np.float32)
+    modes = all(note.ratios is not None for note in notes)
     partials, noise = ([], [])  # type: tuple[list[np.ndarray], list[np.ndarray]]
     for velocity in velocities:
         layer = [note for note in notes if note.velocity == velocity]
-        partials.append(_over(pitches, layer, [note.partials for note in layer]))
         noise.append(_over(pitches, layer, [note.noise for note in layer]))
+        partials.append(_nearest(pitches, velocity, notes) if modes else _over(pitches, layer, [note.partials for note in layer]))
+    of_pitch = [next(note for note in notes if note.pitch == pitch) for pitch in pitches]
+    ratios = np.array([note.ratios for note in of_pitch], np.float32) if modes else None
+    releases = [note.release for note in notes if note.release is not None]
     return StruckVoice(
         pitches, velocities, np.array(TIMES, np.float32), _stiffness(pitches, notes), np.array(CENTRES, np.float32),
-        np.stack(partials, 1).astype(np.float32), np.stack(noise, 1).astype(np.float32),
+        np.stack(partials, 1).astype(np.float32), np.stack(noise, 1).astype(np.float32), ratios, held,
+        round(float(np.median(releases)), 3) if releases else None,
     )  # fmt: skip
 
 
-def loss_beside(voice: StruckVoice, note: StruckNoteHeard) -> float:
-    """Magenta's spectral loss of the voice beside a recording, in its first second, at the recording's level and tuning."""
+def sound_of(voice: StruckVoice, note: StruckNoteHeard) -> np.ndarray:
+    """What a voice plays (S,) for a recording, at its tuning."""
     played, part, cents = _as_written(note)
-    controls = StruckControls(Preset("struck", ring=1.0), voice, played, part, SAMPLE_RATE, cents=cents)
-    return _loss(StruckSound(controls, SAMPLE_RATE), note)
+    preset = Preset("struck", ring=1.0)
+    return _played(StruckSound(StruckControls(preset, voice, played, part, SAMPLE_RATE, cents=cents), SAMPLE_RATE))
 
 
-def loss_of_preset(preset: Preset, note: StruckNoteHeard) -> float:
+def sound_of_preset(preset: Preset, note: StruckNoteHeard) -> np.ndarray:
     """The same of the synthesizer."""
     played, part, cents = _as_written(note)
-    return _loss(
-        Voice(NoteControls(replace(preset, transpose=preset.transpose + cents / 100), played, part, SAMPLE_RATE), SAMPLE_RATE), note
-    )
+    controls = NoteControls(replace(preset, transpose=preset.transpose + cents / 100), played, part, SAMPLE_RATE)
+    return _played(Voice(controls, SAMPLE_RATE))
+
+
+def figures_of(pairs: Sequence[tuple[np.ndarray, StruckNoteHeard]]) -> dict[str, float]:
+    """Means over sounds (S,) beside their recordings, in the first second, at the level of the recordings: Magenta's spectral loss, and the
+    decibels by which spectra differ, where one of them is within `AUDIBLE` of the recording's loudest bin.
+
+    Magenta's loss compares logarithms down to silence: of short notes it tells mostly how silence is rounded.
+    """
+    losses, decibels = list[float](), list[float]()
+    for made, note in pairs:
+        both = _aligned(made, note.sound)
+        losses.append(float(spectral_loss(*both)))
+        for size in (2048, 512, 128):
+            levels = [20 * torch.log10(magnitudes(one, size) + 1e-12) for one in both]
+            floor = float(levels[1].max()) - AUDIBLE
+            heard = (levels[0] > floor) | (levels[1] > floor)
+            decibels.append(float((levels[0].clamp(min=floor) - levels[1].clamp(min=floor)).abs()[heard].mean()))
+    return {"loss": round(float(np.mean(losses)), 4), "decibels": round(float(np.mean(decibels)), 4)}
 
 
 def loss_of_sound(made: np.ndarray, sound: np.ndarray) -> float:
-    """The same of any sound (S,) from its onset, beside the first second of a recording, at its level."""
-    sound = sound[: round(SECONDS_COMPARED * SAMPLE_RATE)]
-    made = np.pad(made, (0, max(0, len(sound) - len(made))))[: len(sound)]
-    made = made * np.sqrt((sound**2).mean() / max(float((made**2).mean()), 1e-20))
-    low = [torch.from_numpy(resample(part, SAMPLE_RATE, LOSS_RATE).astype(np.float32))[None] for part in (made, sound)]
-    return float(spectral_loss(low[0], low[1]))
+    """Magenta's loss of any sound (S,) from its onset, beside the first second of a recording, at its level."""
+    return float(spectral_loss(*_aligned(made, sound)))
 
 
 def divided(folder: Path, settings: StruckSettings) -> tuple[list[Path], list[Path]]:
-    """Recordings to learn from and every tenth, held out, in order of pitch and velocity; names without a pitch are left out."""
+    """Recordings to learn from and those held out, in order of pitch and velocity; names without a pitch are left out.
+
+    Held out are every sixth pitch but the highest, or every tenth note.
+    """
     labelled = [(path, label_of(path).note) for path in find_recordings(folder)]
-    ordered = sorted((note, _velocity(path, settings), path.name, path) for path, note in labelled if note is not None)
-    held_out = ordered[HELD_OUT // 2 :: HELD_OUT]
+    ordered = sorted((note, velocity_of(path, settings), path.name, path) for path, note in labelled if note is not None)
+    pitches = sorted({entry[0] for entry in ordered})
+    chosen = set(pitches[HELD_OUT_PITCHES // 2 : -1 : HELD_OUT_PITCHES])
+    by_note = settings.hold_out == "note"
+    held_out = ordered[HELD_OUT_NOTES // 2 :: HELD_OUT_NOTES] if by_note else [entry for entry in ordered if entry[0] in chosen]
     return [entry[-1] for entry in ordered if entry not in held_out], [entry[-1] for entry in held_out]
-
-
-def _velocity(path: Path, settings: StruckSettings) -> int:
-    named = (value for mark, value in settings.layers.items() if mark in path.stem)
-    return VELOCITIES.get(label_of(path).dynamic) or next(named, settings.velocity)
 
 
 def _as_written(note: StruckNoteHeard) -> tuple[PlayedNote, Part, float]:
@@ -207,46 +181,20 @@ def _as_written(note: StruckNoteHeard) -> tuple[PlayedNote, Part, float]:
     return played, Part(0, "", 0, False, (played,), None, None, None, None, None), 1200 * float(np.log2(note.tuning))
 
 
-def _loss(player: Voice, note: StruckNoteHeard) -> float:
+def _played(player: Voice) -> np.ndarray:
     made = np.zeros(0)
     while not player.done and len(made) < SECONDS_COMPARED * SAMPLE_RATE:
         made = np.concatenate([made, player.next_segment().mean(0)])
-    return loss_of_sound(made, note.sound)
+    return made
 
 
-def _fallen_on(levels: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Levels (T,) of a partial as long as it stands out; from then on it falls as it fell before."""
-    times = np.array(TIMES)
-    if not there.any():
-        return np.full(len(levels), NOTHING)
-    last = int(np.flatnonzero(there)[-1])
-    result = levels.copy()
-    first = int(np.flatnonzero(there)[0])
-    result[:first] = levels[first]
-    begin = max(first, last - 3)
-    slope = -60.0 if last == begin else min(-4.0, float(np.polyfit(times[begin : last + 1], levels[begin : last + 1], 1)[0]))
-    result[last + 1 :] = levels[last] + slope * (times[last + 1 :] - times[last])
-    return np.asarray(np.maximum(result, NOTHING))
-
-
-def _noise_levels(residual: np.ndarray, top: float, seconds: float) -> np.ndarray:
-    """Levels (M, T) of the residual in half octaves, as root mean squares; what is background falls away."""
-    from scipy import signal
-
-    rows = []
-    for centre in CENTRES:
-        edges = [centre * 2**-0.25, min(centre * 2**0.25, 0.49 * SAMPLE_RATE)]
-        band = signal.sosfilt(signal.butter(4, edges, "band", fs=SAMPLE_RATE, output="sos"), residual)
-        cells = np.square(band[: len(band) // CELL * CELL]).reshape(-1, CELL).mean(1)
-        rows.append(levels_at(cells, CELL / SAMPLE_RATE, np.array(TIMES), steady=False))
-    levels = np.array(rows)
-    for row in levels:
-        sounding = (row > top - NOISE_RANGE) & (np.array(TIMES) < seconds)
-        last = int(np.flatnonzero(sounding)[-1]) if sounding.any() else 0
-        row[last + 1 :] = row[last] - 60 * (np.array(TIMES)[last + 1 :] - TIMES[last])
-        if not sounding.any():
-            row[:] = NOTHING
-    return np.maximum(levels, NOTHING)
+def _aligned(made: np.ndarray, sound: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """A sound (S,) from its onset and the recording's first second, both (1, S) at the rate of the loss, at the recording's level."""
+    sound = sound[: round(SECONDS_COMPARED * SAMPLE_RATE)]
+    made = np.pad(made, (0, max(0, len(sound) - len(made))))[: len(sound)]
+    made = made * np.sqrt((sound**2).mean() / max(float((made**2).mean()), 1e-20))
+    low, beside = (torch.from_numpy(resample(part, SAMPLE_RATE, LOSS_RATE).astype(np.float32))[None] for part in (made, sound))
+    return low, beside
 
 
 def _over(pitches: np.ndarray, layer: list[StruckNoteHeard], tables: list[np.ndarray]) -> np.ndarray:
@@ -257,6 +205,16 @@ def _over(pitches: np.ndarray, layer: list[StruckNoteHeard], tables: list[np.nda
     low = np.minimum(place.astype(int), max(0, len(own) - 2))
     share = (place - low).reshape(-1, *[1] * (means.ndim - 1))
     return np.asarray(means[low] * (1 - share) + means[np.minimum(low + 1, len(own) - 1)] * share)
+
+
+def _nearest(pitches: np.ndarray, velocity: float, notes: list[StruckNoteHeard]) -> np.ndarray:
+    """Levels (N, P, T) of free modes at a velocity: of each pitch the means of its layer, or of the layer nearest to it."""
+    rows = []
+    for pitch in pitches:
+        own = [note for note in notes if note.pitch == pitch]
+        nearest = min(abs(note.velocity - velocity) for note in own)
+        rows.append(np.mean([note.partials for note in own if abs(note.velocity - velocity) == nearest], axis=0))
+    return np.array(rows)
 
 
 def _stiffness(pitches: np.ndarray, notes: list[StruckNoteHeard]) -> np.ndarray:
