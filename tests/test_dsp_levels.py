@@ -12,7 +12,7 @@ from scipy import signal
 
 from symbolic.dsp.dither import quantise
 from symbolic.dsp.loudness import LoudnessMeter
-from symbolic.dsp.peaks import Limiter, TruePeakMeter
+from symbolic.dsp.peaks import Limiter, TruePeakMeter, peaks_between_samples
 from symbolic.dsp.reverb import StreamingConvolution, room_response
 from symbolic.dsp.units import db_to_gain
 
@@ -67,6 +67,20 @@ def test_true_peak_sees_between_the_samples() -> None:
         meter.add(np.stack([sine, sine])[:, start : start + 7001].astype(np.float32))
     assert np.abs(sine).max() == pytest.approx(0.3536, abs=1e-3)
     assert meter.decibels() == pytest.approx(20 * math.log10(0.5), abs=0.1)
+
+
+@pytest.mark.parametrize("size", [1, 17, 4801, 96_000])
+def test_true_peak_is_that_of_the_sound_at_four_times_its_rate(size: int) -> None:
+    """On sound below 16 kHz the meter reads what soxr's resampler lets see, in blocks of any size; what it passes over is no higher."""
+    low_pass = np.sinc(0.6 * np.arange(-40, 41)) * np.hanning(81)
+    sound = music_like(2.0, seed=5)[:, : 3000 if size == 1 else None]
+    sound = np.stack([np.convolve(channel, low_pass, "same") for channel in sound]).astype(np.float32)
+    meter = TruePeakMeter(RATE)
+    for start in range(0, sound.shape[1], size):
+        meter.add(sound[:, start : start + size])
+    expected = 20 * math.log10(np.abs(soxr.resample(sound.T.astype(float), RATE, 4 * RATE, "VHQ")).max())
+    assert meter.decibels() == pytest.approx(expected, abs=0.03)
+    assert peaks_between_samples(sound, float(np.abs(sound).max())).max() == peaks_between_samples(sound).max()
 
 
 def limited(sound: np.ndarray, ceiling: float, size: int) -> np.ndarray:

@@ -3,9 +3,11 @@
 Sound is (2, S); true peaks are read from the sound at four times its rate, as ITU-R BS.1770-4 annex 2 asks.
 """
 
-import numpy as np
-import soxr
+import functools
 
+import numpy as np
+
+from symbolic.dsp.compiled import compiled
 from symbolic.dsp.units import gain_to_db
 
 OVERSAMPLING = 4
@@ -15,24 +17,22 @@ class TruePeakMeter:
     """Feed it sound in blocks of any sizes; `decibels()` is the true peak so far, in dBTP."""
 
     def __init__(self, sample_rate: int, channels: int = 2) -> None:
-        self._resampler = soxr.ResampleStream(sample_rate, OVERSAMPLING * sample_rate, channels, dtype="float32")
+        del sample_rate  # a quarter of a sample is one at every rate
+        self._recent = np.zeros((channels, 2 * _HALF_TAPS), np.float32)
         self._peak = 0.0
-        self._channels = channels
 
     def add(self, block: np.ndarray) -> None:
         """Measure the next samples (channels, S)."""
-        frames = np.ascontiguousarray(block.T, np.float32)
-        self._note(frames)
-        self._note(self._resampler.resample_chunk(frames))
+        sound = np.concatenate([self._recent, block], axis=1, dtype=np.float32)
+        self._recent = sound[:, -2 * _HALF_TAPS :].copy()
+        if block.shape[1]:
+            # At either end the filter reaches into sound that is not there yet, or that was looked at before.
+            self._peak = max(self._peak, float(peaks_between_samples(sound, self._peak)[_HALF_TAPS:-_HALF_TAPS].max()))
 
     def decibels(self) -> float:
         """The true peak in dBTP; no more sound can be added after this."""
-        self._note(self._resampler.resample_chunk(np.zeros((0, self._channels), np.float32), last=True))
+        self.add(np.zeros(self._recent.shape, np.float32))
         return float(gain_to_db(self._peak))
-
-    def _note(self, frames: np.ndarray) -> None:
-        if len(frames):
-            self._peak = max(self._peak, float(frames.max()), -float(frames.min()))
 
 
 class Limiter:
@@ -60,7 +60,7 @@ class Limiter:
         late = sound[:, self.delay : -self.delay]
         if np.abs(sound).max() <= 0.5 * self.ceiling:  # no peak between samples is twice as high as its neighbours
             return np.ones(late.shape[1], np.float32), late
-        needed = np.minimum(1.0, self.ceiling / np.maximum(peaks_between_samples(sound), 1e-9))
+        needed = np.minimum(1.0, self.ceiling / np.maximum(peaks_between_samples(sound, self.ceiling), 1e-9))
         if needed[_HALF_TAPS:-_HALF_TAPS].min() == 1.0:
             return np.ones(late.shape[1], np.float32), late
         lowest = ndimage.minimum_filter1d(needed, 2 * self.reach + 1, mode="nearest")
@@ -68,22 +68,57 @@ class Limiter:
         return np.clip(smooth[self.delay : -self.delay], 0.0, 1.0).astype(np.float32), late
 
 
-def peaks_between_samples(sound: np.ndarray) -> np.ndarray:
-    """Highest magnitude (S,) over both channels at each sample and at the three quarter steps up to the next one."""
-    from scipy import signal
+def peaks_between_samples(sound: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """Highest magnitude (S,) over all channels (C, S) at each sample and at the quarter steps around it; what is outside is silence.
 
-    peak = np.abs(sound).max(0)
-    for quarter in range(1, OVERSAMPLING):
-        between = np.abs(signal.oaconvolve(sound, _fraction(quarter / OVERSAMPLING)[None, :], mode="same", axes=1)).max(0)
-        np.maximum(peak, between, out=peak)
-        np.maximum(peak[1:], between[:-1], out=peak[1:])
-    return peak
+    Where no peak can be above `least` the samples alone are looked at.
+    """
+    highest = np.abs(sound).max(0).astype(np.float32)
+    padded = np.pad(np.asarray(sound, np.float32), ((0, 0), (_HALF_TAPS, _HALF_TAPS)))
+    taps = np.stack([_fraction(quarter / OVERSAMPLING) for quarter in range(1, OVERSAMPLING)])
+    between = np.zeros(sound.shape[1], np.float32)
+    _between_loop(padded, taps[:, ::-1].copy(), least / float(np.abs(taps).sum(1).max()), between)
+    np.maximum(highest, between, out=highest)
+    np.maximum(highest[1:], between[:-1], out=highest[1:])
+    return highest
+
+
+@compiled
+def _between_loop(padded: np.ndarray, taps: np.ndarray, least: float, between: np.ndarray) -> None:
+    """Highest magnitude of each filter (3, 33) over the channels, in stretches; those where all samples are at most `least` stay 0."""
+    reach = taps.shape[1] - 1
+    heard = np.empty(STRETCH, np.float32)
+    for begin in range(0, len(between), STRETCH):
+        target = between[begin : begin + STRETCH]
+        for channel in range(padded.shape[0]):
+            own = padded[channel, begin : begin + len(target) + reach]
+            top = np.float32(0.0)
+            for n in range(len(own)):
+                top = max(top, abs(own[n]))
+            if top <= least:
+                continue
+            for quarter in range(taps.shape[0]):
+                h = taps[quarter]
+                for n in range(len(target)):
+                    heard[n] = h[32] * own[n + 32]
+                for k in range(0, 32, 8):
+                    h0, h1, h2, h3, h4, h5, h6, h7 = h[k], h[k + 1], h[k + 2], h[k + 3], h[k + 4], h[k + 5], h[k + 6], h[k + 7]
+                    s0, s1, s2, s3 = own[k:], own[k + 1 :], own[k + 2 :], own[k + 3 :]
+                    s4, s5, s6, s7 = own[k + 4 :], own[k + 5 :], own[k + 6 :], own[k + 7 :]
+                    for n in range(len(target)):
+                        lower = h0 * s0[n] + h1 * s1[n] + h2 * s2[n] + h3 * s3[n]
+                        heard[n] += lower + h4 * s4[n] + h5 * s5[n] + h6 * s6[n] + h7 * s7[n]
+                for n in range(len(target)):
+                    target[n] = max(target[n], abs(heard[n]))
 
 
 _HALF_TAPS = 16
+STRETCH = 256  # samples looked at together
 
 
+@functools.cache
 def _fraction(delay: float) -> np.ndarray:
     """Taps (33,) of a windowed sinc that reads the sound `delay` of a sample later."""
     place = np.arange(-_HALF_TAPS, _HALF_TAPS + 1) + delay
-    return (np.sinc(place) * np.kaiser(2 * _HALF_TAPS + 1, 7.0)).astype(np.float32)
+    window = np.i0(7.0 * np.sqrt(1 - (place / (_HALF_TAPS + 1)) ** 2)) / np.i0(7.0)  # Kaiser's, its middle where the sinc has its own
+    return (np.sinc(place) * window).astype(np.float32)
