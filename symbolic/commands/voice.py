@@ -14,6 +14,7 @@ from symbolic.errors import UsageError
 TRAINERS = {
     "ddsp": "symbolic.training.voices.loop:train_voice",
     "struck": "symbolic.training.voices.struck:train_struck",
+    "drums": "symbolic.training.voices.drums:train_drums",
     "wavenet": "symbolic.training.wavenet:train_wavenet",
     "sample-rnn": "symbolic.training.sample_rnn:train_sample_rnn",
 }
@@ -22,7 +23,7 @@ TRAINERS = {
 The facts hold `kind` (ddsp where it is missing), `word` ("good", or what the held-out loss is), `held_out` with `loss` and `step`,
 `steps` and `training_seconds`. Every kind but ddsp keeps them in VOICE/voice.json, with the compass as MIDI pitches.
 """
-SIZES = ("channels", "layers", "partials", "recurrent", "hidden")
+SIZES = ("channels", "layers", "partials", "recurrent", "hidden", "keys", "modes")
 """What config.json says of the size of a network, as far as a kind has it."""
 
 

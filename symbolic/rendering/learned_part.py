@@ -8,20 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symbolic.dsp.units import hz_to_midi
-from symbolic.models.voices.bundled import bundled_struck, bundled_voices, voice_folder
+from symbolic.models.voices.bundled import bundled_kits, bundled_struck, bundled_voices, voice_folder
+from symbolic.models.voices.drums import DrumKit, load_kit
 from symbolic.models.voices.struck import StruckVoice, load_struck
+from symbolic.rendering.drum_hits import plays_kit
 from symbolic.rendering.expression import bundled_expression
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.phrase_player import decoder_of
 from symbolic.rendering.phrases import Phrase, phrases_of
 from symbolic.rendering.programs import LearnedProgram, learned_programs, struck_programs
 
+STANDARD_KIT = "drums"
 BEYOND = 1.5  # semitones beyond its recordings that a voice is still told the truth about the pitch
 
 
 @dataclass(frozen=True)
 class LearnedPart:
-    """Pairs of a voice's name and a phrase, in order of their beginnings; or the voice that each note is struck on.
+    """Pairs of a voice's name and a phrase, in order of their beginnings; or the voice or the drum kit that each note is
+    struck on.
 
     `remark` is "" or a line for a person.
     """
@@ -29,17 +33,23 @@ class LearnedPart:
     phrases: tuple[tuple[str, Phrase], ...] = ()
     remark: str = ""
     struck: StruckVoice | None = None
+    kit: DrumKit | None = None
 
 
 def learned_parts(parts: Sequence[Part]) -> dict[int, LearnedPart]:
-    """The parts, by index, whose program has learned voices, all of them there for the notes it plays."""
+    """The parts, by index, whose program has learned voices, all of them there for the notes it plays; and drums with a measured key."""
     programs, there, strings = learned_programs(), set(bundled_voices()), set(bundled_struck())
     found = {}
     for part in parts:
-        if not part.is_drum and struck_programs().get(part.program) in strings:
+        if part.is_drum:
+            kit = drum_kit(STANDARD_KIT) if plays_kit(part.program) and STANDARD_KIT in bundled_kits() else None
+            if kit is not None and any(note.pitch in kit.measured for note in part.notes):
+                found[part.index] = LearnedPart(kit=kit)
+            continue
+        if struck_programs().get(part.program) in strings:
             found[part.index] = LearnedPart(struck=struck_voice(struck_programs()[part.program]))
             continue
-        program = None if part.is_drum else programs.get(part.program)
+        program = programs.get(part.program)
         if program is not None and {program.voice_of(note.pitch) for note in part.notes} <= there:
             found[part.index] = _learned(part, program)
     return found
@@ -49,6 +59,12 @@ def learned_parts(parts: Sequence[Part]) -> dict[int, LearnedPart]:
 def struck_voice(name: str) -> StruckVoice:
     """A bundled struck voice, loaded once."""
     return load_struck(voice_folder(name))
+
+
+@functools.cache
+def drum_kit(name: str) -> DrumKit:
+    """A bundled drum kit, loaded once."""
+    return load_kit(voice_folder(name))
 
 
 def _learned(part: Part, program: LearnedProgram) -> LearnedPart:

@@ -7,8 +7,10 @@ import math
 
 import numpy as np
 
+from symbolic.models.voices.drums import DrumKit
 from symbolic.models.voices.struck import StruckVoice
 from symbolic.rendering.controls import NoteControls
+from symbolic.rendering.drum_hits import DrumSound, draws_of
 from symbolic.rendering.drums import choke_times, drum_preset
 from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.learned_part import LearnedPart
@@ -16,7 +18,7 @@ from symbolic.rendering.performance import Curve, Part, PlayedNote, volume_gain
 from symbolic.rendering.phrase_player import RATE, PhrasePlayer
 from symbolic.rendering.presets import Preset
 from symbolic.rendering.struck_controls import StruckControls, StruckSound
-from symbolic.rendering.voices import Voice, pan_gains
+from symbolic.rendering.voices import NotePlayer, Voice, pan_gains
 
 DEFAULT_GAIN = float(volume_gain(100))  # General MIDI: volume 100, expression 127
 DEFAULT_REVERB = 40 / 127  # where controller 91 stands for the preset's own amount
@@ -92,12 +94,13 @@ class Source:
 
 
 class SynthesizedSource(Source):
-    """A part on the synthesizer, or on a struck voice: a `Voice` for each note that sounds."""
+    """A part on the synthesizer, a struck voice or a measured drum kit: a `NotePlayer` for each note that sounds."""
 
-    def __init__(self, part: Part, place: float, sample_rate: int, struck: StruckVoice | None = None) -> None:
+    def __init__(self, part: Part, place: float, sample_rate: int, struck: StruckVoice | None = None, kit: DrumKit | None = None) -> None:
         super().__init__(part, place, sample_rate)
-        self._struck = struck
-        self.voices: list[Voice] = []
+        self._struck, self._kit = struck, kit
+        self.voices: list[NotePlayer] = []
+        self._draws = draws_of(part.notes, part.index) if kit is not None else []
         self._next_note = 0
         self._stops = choke_times(part.notes) if part.is_drum else [None] * len(part.notes)
 
@@ -110,8 +113,7 @@ class SynthesizedSource(Source):
         """Begin the voices of the notes that start before the sample `until`."""
         notes = self.part.notes
         while self._next_note < len(notes) and round(notes[self._next_note].start * self.sample_rate) < until:
-            note, stop = notes[self._next_note], self._stops[self._next_note]
-            voice = self._voice(note, stop)
+            voice = self._voice(self._next_note)
             self.end = max(self.end, voice.end)
             self.voices.append(voice)
             self._next_note += 1
@@ -120,8 +122,11 @@ class SynthesizedSource(Source):
         """Let go of the notes that have ended."""
         self.voices = [voice for voice in self.voices if not voice.done]
 
-    def _voice(self, note: PlayedNote, stop: float | None) -> Voice:
+    def _voice(self, place: int) -> NotePlayer:
+        note, stop = self.part.notes[place], self._stops[place]
         preset = self._preset(note)
+        if self._kit is not None and note.pitch in self._kit.measured:
+            return DrumSound(preset, self._kit, note, self.sample_rate, self._draws[place], stop)
         if self._struck is not None:
             return StruckSound(StruckControls(preset, self._struck, note, self.part, self.sample_rate, stop), self.sample_rate)
         return Voice(NoteControls(preset, note, self.part, self.sample_rate, stop), self.sample_rate)

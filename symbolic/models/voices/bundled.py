@@ -1,6 +1,6 @@
 """Voices by name or folder: those that come with the package, and anybody's own. None needs a network.
 
-PACKAGE/pretrained/voices/NAME/    config.json, voice.safetensors (or struck.safetensors) in float16, README.md (the card)
+PACKAGE/pretrained/voices/NAME/    config.json, voice.safetensors (or struck., drums.safetensors) in float16, README.md (the card)
 
 A name wins over a folder of the same name: `violin` is the bundled voice, `./violin` or a `Path` the folder here.
 """
@@ -14,7 +14,7 @@ from symbolic.errors import InputError
 if TYPE_CHECKING:
     from symbolic.models.voices.decoder import VoiceDecoder
 
-WEIGHTS, TABLE = "voice.safetensors", "struck.safetensors"
+WEIGHTS, TABLE, KIT = "voice.safetensors", "struck.safetensors", "drums.safetensors"
 
 
 def bundled_voices() -> list[str]:
@@ -27,9 +27,14 @@ def bundled_struck() -> list[str]:
     return _names(TABLE)
 
 
+def bundled_kits() -> list[str]:
+    """Names of the drum kits that come with the package."""
+    return _names(KIT)
+
+
 def voice_folder(name_or_folder: str | Path) -> Path:
     """The folder of a bundled voice's name, or of a path. Raises `InputError`, one line, that lists the choices."""
-    names = bundled_voices() + bundled_struck()
+    names = bundled_voices() + bundled_struck() + bundled_kits()
     if isinstance(name_or_folder, str) and name_or_folder in names:
         return _bundle() / name_or_folder
     folder = Path(name_or_folder)
