@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument("--highest", type=int, default=84)
     parser.add_argument("--step", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument(
+        "--sounds", type=int, default=0, help="semitones by which the bank sounds higher than its keys; names tell what sounds"
+    )
     parser.add_argument("--after", type=float, default=0.0, help="seconds recorded after the key is up")
     options = parser.parse_args()
     every = [(pitch, name) for pitch in range(options.lowest, options.highest + 1, options.step) for name in LAYERS]
@@ -53,7 +56,7 @@ def main() -> None:
         sound, _ = soundfile.read(whole, dtype="float32", always_2d=True)
     for place, (pitch, name) in enumerate(every):
         part = sound[round(place * span * RATE) : round((place * span + options.seconds + options.after) * RATE)]
-        soundfile.write(options.folder / f"{note_name(pitch)}_{name}.flac", part.mean(axis=1), RATE, subtype="PCM_24")
+        soundfile.write(options.folder / f"{note_name(pitch + options.sounds)}_{name}.flac", part.mean(axis=1), RATE, subtype="PCM_24")
     print(f"{options.folder}: {len(every)} notes")
 
 

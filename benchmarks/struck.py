@@ -26,20 +26,23 @@ from symbolic.training.voices.struck import divided, figures_of, sound_of, sound
 from symbolic.training.voices.struck_notes import StruckNoteHeard, StruckSettings, measured, recorded
 
 TICKS = 480
+SPAN = 4  # seconds from a note of FluidSynth to the next
 
 
-def by_fluidsynth(bank: str, program: int, note: StruckNoteHeard, folder: Path) -> np.ndarray:
-    """A note (S,) from its onset, dry."""
-    score, path = Score(TICKS), folder / "note.wav"
+def by_fluidsynth(bank: str, program: int, notes: list[StruckNoteHeard], folder: Path) -> list[np.ndarray]:
+    """Notes (S,), each from its onset, dry."""
+    score, path = Score(TICKS), folder / "notes.wav"
     score.tempos.append(Tempo(0, 60))
-    score.tracks.append(Track("", program, False, [Note(0, 2 * TICKS, note.pitch, note.velocity)]))
+    played = [Note(place * SPAN * TICKS, 2 * TICKS, note.pitch, note.velocity) for place, note in enumerate(notes)]
+    score.tracks.append(Track("", program, False, played))
     score.dump_midi(path.with_suffix(".mid"))
     command = ["fluidsynth", "-niq", "-R", "0", "-C", "0", "-O", "float", "-r", str(SAMPLE_RATE)]
     command += ["-F", str(path), bank, str(path.with_suffix(".mid"))]
     subprocess.run(command, check=True, capture_output=True)
     sound = soundfile.read(path, always_2d=True)[0].mean(axis=1)
-    power = np.convolve(sound**2, np.ones(96) / 96, "same")
-    return np.asarray(sound[int(np.argmax(power > 1e-3 * power.max())) :])
+    parts = [sound[place * SPAN * SAMPLE_RATE : (place + 1) * SPAN * SAMPLE_RATE] for place in range(len(notes))]
+    powers = [np.convolve(part**2, np.ones(96) / 96, "same") for part in parts]
+    return [np.asarray(part[int(np.argmax(power > 1e-3 * power.max())) :]) for part, power in zip(parts, powers, strict=True)]
 
 
 def main() -> None:
@@ -61,7 +64,8 @@ def main() -> None:
     }
     if options.bank:
         with tempfile.TemporaryDirectory() as folder:
-            made["FluidSynth"] = [(by_fluidsynth(options.bank, options.program, note, Path(folder)), note) for note in held_out]
+            sounds = by_fluidsynth(options.bank, options.program, held_out, Path(folder))
+            made["FluidSynth"] = list(zip(sounds, held_out, strict=True))
     figures = {name: figures_of(pairs) for name, pairs in made.items()}
     told = (f"{name} loss {figure['loss']:.2f}, {figure['decibels']:.1f} dB" for name, figure in figures.items())
     print(f"{options.voice}, {len(held_out)} notes: {'; '.join(told)}")

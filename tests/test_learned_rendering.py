@@ -371,9 +371,9 @@ def test_notes_outside_the_compass_are_played_in_tune_and_told_once() -> None:
 
 def test_the_choice_of_voices_is_heard_and_reported(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """Learned and synthesized differ where a program has a voice and nowhere else; the report counts the tracks."""
-    violin, vibraphone = (solo([Note(0, 500, 72, 90)], program) for program in (40, 11))
+    violin, square_lead = (solo([Note(0, 500, 72, 90)], program) for program in (40, 80))
     assert not np.array_equal(render(violin)[:, :9600], render(violin, voices="synthesized")[:, :9600])
-    np.testing.assert_array_equal(render(vibraphone), render(vibraphone, voices="synthesized"))
+    np.testing.assert_array_equal(render(square_lead), render(square_lead, voices="synthesized"))
     assert render_file(violin, tmp_path / "a.wav").learned == 1
     assert render_file(violin, tmp_path / "b.wav", voices="synthesized").learned == 0
 

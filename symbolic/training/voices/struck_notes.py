@@ -34,6 +34,7 @@ BELIEVED = 3.0  # dB above what lies between the partials
 NOTHING = -120.0  # dB
 STEADY_PARTIALS = 6  # that a note needs for its stiffness to be believed
 APART, LEAST_APART = 0.2, 30.0  # of the nominal frequency, and hertz: free modes are at least as far from each other
+NEARLY = 0.01  # how far, relatively, a held partial may be from a multiple to be taken for it
 STEADY = 0.6  # seconds after the onset, from which on a held note is told by its mean
 HEARD_STRUCK, HEARD_HELD = 0.5, 2.0  # seconds in which free modes are looked for
 SPECTRA, TONES, DIVISIONS = ("auto", "string", "modes"), ("auto", "struck", "held"), ("pitch", "note")
@@ -129,7 +130,7 @@ def as_modes(notes: Sequence[RecordedNote], settings: StruckSettings, held: bool
     loudest = np.max([partials.max(1) for partials, _, _ in every], axis=0)[: len(hertz)]
     tuning = tuning_of(hertz, loudest, nominal)
     ratios = np.full(settings.partials, NOWHERE)
-    ratios[: len(hertz)] = hertz / (nominal * tuning)
+    ratios[: len(hertz)] = _in_tune(hertz / (nominal * tuning)) if held else hertz / (nominal * tuning)
     return [
         StruckNoteHeard(note.name, note.sound, note.pitch, note.velocity, tuning, 0.0, False, partials, noise, ratios, release)
         for note, (partials, noise, release) in zip(notes, every, strict=True)
@@ -149,6 +150,12 @@ def velocity_of(path: Path, settings: StruckSettings) -> int:
     """The velocity 1 … 127 that a file's name tells."""
     named = (value for mark, value in settings.layers.items() if mark in path.stem)
     return VELOCITIES.get(label_of(path).dynamic) or next(named, settings.velocity)
+
+
+def _in_tune(ratios: np.ndarray) -> np.ndarray:
+    """Ratios (P,) of what sounds as long as it is held: stops and their harmonics at quarters, and above the third one at whole numbers."""
+    exact = np.where(ratios < 3.5, np.round(4 * ratios) / 4, np.round(ratios))
+    return np.where(np.abs(ratios / np.maximum(exact, 0.25) - 1) < NEARLY, exact, ratios)
 
 
 def _levels(
