@@ -23,7 +23,7 @@ def bundled_voices() -> list[str]:
 
 
 def bundled_struck() -> list[str]:
-    """Names of the struck voices that come with the package: pianos, guitars, basses, harps."""
+    """Names of the struck voices that come with the package: pianos, guitars, basses, harps, bells, organs, a choir."""
     return _names(TABLE)
 
 
