@@ -4,7 +4,7 @@ A mode is Re a·exp((2πi·f − r)·t): hertz f, rate r of its fall a second, c
 cymbal stand in no fixed ratio, so they are looked for everywhere: the sound is cut into bands, each band is brought down to 0 Hz, and the
 rotations of its signal space are its modes (ESPRIT: R. Roy and T. Kailath, IEEE Trans. ASSP 37, 1989; in bands for percussive sounds:
 R. Badeau, R. Boyer and B. David, 2002). A band of noise has rotations, too: a mode is believed as long as it takes away a good part of
-what is left of its band, which no line does to noise.
+what is left of its band. Of noise about one a band passes, which together hold less than a fifth of its energy.
 
 Shapes: S samples of one channel, sample 0 is the stroke; M modes.
 """
