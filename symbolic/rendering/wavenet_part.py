@@ -36,7 +36,7 @@ VIBRATO_RATE = 5.5  # hertz, of the wheel's
 CURVE_RATE = 250  # points a second of a bend
 TUNED = 0.5  # semitones: a note off by less is brought to its pitch
 LOWEST_GAIN, HIGHEST_GAIN = -40.0, 30.0  # decibels
-TEMPERATURE, TRIES = 0.9, 3
+TEMPERATURE, TRIES = 0.7, 3
 
 Wanted = tuple[float, float, int]
 """Pitch and velocity told, and samples."""

@@ -16,7 +16,7 @@ from symbolic.models.wavenet.temporal_codes import blended, sustained
 from symbolic.rendering.blending.hearing import LONGEST, SHORTEST, Material
 from symbolic.rendering.in_tune import TRIES, play_in_tune, sound_of
 
-TEMPERATURE = 0.9
+TEMPERATURE = 0.7
 MOST_STEPS = 99
 LOWEST_PITCH, HIGHEST_PITCH = 21.0, 108.0
 
