@@ -212,7 +212,7 @@ def test_a_folder_of_recordings(tmp_path):
     assert 68.8 < facts["lowest_pitch"] < facts["highest_pitch"] < 81.2
     with pytest.raises(InputError, match="a trained model is in this folder already"):
         train_wavenet(tmp_path, voice, QUICK)
-    with pytest.raises(InputError, match="recordings are read at 16000"):
+    with pytest.raises(InputError, match="recorded notes are at 16000"):
         train_wavenet(tmp_path, tmp_path / "other", replace(QUICK, wavenet=replace(TINY, sample_rate=8000)))
 
 

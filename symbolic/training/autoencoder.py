@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from symbolic.corpus.recordings.phrases import LOW_RATE
 from symbolic.dsp.mu_law import mu_law_encode
 from symbolic.errors import InputError
 from symbolic.models.wavenet.autoencoder import Autoencoder
@@ -122,12 +123,11 @@ def train_autoencoder(
     settings = settings_of_run(kind, output, settings, resume)
     if settings.from_voice is not None:
         settings = _started_from(settings, output if resume else None)
+    if settings.network.sample_rate != LOW_RATE:
+        raise InputError(f"{kind.NETWORK}: sample_rate is {settings.network.sample_rate}; recorded notes are at {LOW_RATE}")
     if isinstance(source, str | Path):
-        from symbolic.corpus.recordings.phrases import LOW_RATE
         from symbolic.corpus.recordings.store import examine
 
-        if settings.network.sample_rate != LOW_RATE:
-            raise InputError(f"{kind.NETWORK}: sample_rate is {settings.network.sample_rate}; recordings are read at {LOW_RATE}")
         with examining(progress) as tell_files:
             recordings = examine(Path(source), output / "training" / "recordings", tell_files)
         notes, where = notes_of(recordings), str(source)

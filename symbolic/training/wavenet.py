@@ -17,7 +17,7 @@ class WavenetSettings(AutoencoderSettings):
     NETWORK: ClassVar[str] = "wavenet"
 
     wavenet: WavenetConfig = field(default_factory=lambda: WavenetConfig(layers=20, kernel=2))
-    """By default 64 channels by 20 layers of 2 samples, an hour's training of a processor core; the network's own defaults are larger."""
+    """By default 64 channels by 20 layers of 2 samples, about 80 minutes of a processor core; the network's own defaults are larger."""
 
 
 def train_wavenet(

@@ -72,3 +72,17 @@ def read_config(path: Path) -> tuple[VoiceConfig, dict[str, Any]]:
 def with_compass(config: VoiceConfig, lowest: float, highest: float, quantiles: tuple[float, ...]) -> VoiceConfig:
     """The same for these recordings."""
     return dataclasses.replace(config, lowest_pitch=lowest, highest_pitch=highest, loudness_quantiles=quantiles)
+
+
+def table_config(path: Path, kind: str, versions: tuple[int, ...], what: str) -> dict[str, Any]:
+    """The config.json of a measured voice. Raises `InputError`, one line, for another kind or version; `what` names it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no {what} that can be read ({error})") from error
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        raise InputError(f"{path}: it is not of the kind {kind!r}")
+    if content.get("version") not in versions:
+        known = " and ".join(map(str, versions))
+        raise InputError(f"{path}: version {content.get('version')!r}; this program reads version {known}, another release made it")
+    return content

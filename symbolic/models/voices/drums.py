@@ -21,6 +21,7 @@ import numpy as np
 
 from symbolic.errors import InputError
 from symbolic.models.voices.bundled import KIT
+from symbolic.models.voices.configuration import table_config
 
 KIND, VERSION = "symbolic-drums", 1
 SAMPLE_RATE = 48000
@@ -94,14 +95,7 @@ def load_kit(folder: str | Path) -> DrumKit:
     from safetensors.numpy import load_file
 
     path = Path(folder) / "config.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no drum kit that can be read ({error})") from error
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise InputError(f"{path}: it is not of the kind {KIND!r}")
-    if content.get("version") != VERSION:
-        raise InputError(f"{path}: version {content.get('version')!r}; this program reads version {VERSION}, another release made it")
+    table_config(path, KIND, (VERSION,), "drum kit")
     try:
         tables = load_file(path.with_name(KIT))
         kit = DrumKit(**{name: table.astype(np.float32) for name, table in tables.items()})

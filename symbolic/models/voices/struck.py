@@ -22,6 +22,7 @@ import numpy as np
 from symbolic.dsp.decaying_partials import stiff_partials
 from symbolic.errors import InputError
 from symbolic.models.voices.bundled import TABLE
+from symbolic.models.voices.configuration import table_config
 
 KIND = "symbolic-struck"
 STRINGS, VERSION = 1, 2  # versions of files: of strings that ring, which earlier releases read too; of everything
@@ -117,15 +118,7 @@ def load_struck(folder: str | Path) -> StruckVoice:
     from safetensors.numpy import load_file
 
     path = Path(folder) / "config.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no voice that can be read ({error})") from error
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise InputError(f"{path}: it is not of the kind {KIND!r}")
-    if content.get("version") not in (STRINGS, VERSION):
-        known = f"versions {STRINGS} and {VERSION}"
-        raise InputError(f"{path}: version {content.get('version')!r}; this program reads {known}, another release made it")
+    content = table_config(path, KIND, (STRINGS, VERSION), "voice")
     try:
         tables = load_file(path.with_name(TABLE))
         told: dict[str, Any] = {name: table.astype(np.float32) for name, table in tables.items()}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from symbolic.dsp.mu_law import mu_law_decode
+from symbolic.dsp.units import midi_to_hz
 from symbolic.models.wavenet.configuration import AutoencoderConfig
 
 HARMONICS = 4
@@ -93,7 +94,7 @@ def taps(period: Tensor) -> tuple[Tensor, Tensor]:
 
 def counted(pitch: np.ndarray | float, vectors: int, config: AutoencoderConfig, start: float = 0.0) -> np.ndarray:
     """Cycles (J + 1,) of a pitch to be played, MIDI number, or (J,) of them, the last one held on; the first wave begins at `start`."""
-    held = np.broadcast_to(np.atleast_1d(np.asarray(pitch, dtype=np.float64)), (1,)) if np.ndim(pitch) == 0 else np.asarray(pitch, float)
+    held = np.atleast_1d(np.asarray(pitch, dtype=np.float64))
     each = held[np.minimum(np.arange(vectors), len(held) - 1)]
-    waves = 440.0 * 2.0 ** ((each - 69.0) / 12.0) * config.hold / config.sample_rate
+    waves = midi_to_hz(each) * config.hold / config.sample_rate
     return start + np.concatenate([[0.0], np.cumsum(waves)])
