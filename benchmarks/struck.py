@@ -1,11 +1,11 @@
 """Struck voices beside recordings that they were not measured from: what the table gets right, and what the synthesizer does.
 
-    python benchmarks/struck.py FOLDER VOICE --program 0 [--bank /usr/share/sounds/sf3/default-GM.sf3]
+    python benchmarks/struck.py FOLDER VOICE --program 0 [--beside 60] [--bank /usr/share/sounds/sf3/default-GM.sf3]
 
 FOLDER holds the recordings that VOICE was measured from; VOICE/voice.json tells which were held out. Told are means in the first second
 of these notes, at the recording's level: Magenta's spectral loss at 16 kHz, and the decibels by which spectra differ within 60 dB of the
-loudest; of the voice, of the synthesizer's program, and with --bank of FluidSynth. Tuning is taken out of the first two; FluidSynth is in
-equal temperament, as recordings of a stretched piano are not.
+loudest; of the voice, of the synthesizer's program, with --beside of the orchestral voices that play another program, and with --bank of
+FluidSynth. Tuning is taken out of the first two; the others are in equal temperament, as recordings of a stretched piano are not.
 """
 
 import argparse
@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from rendering_notes import learned, scale
 from symusic import Note, Score, Tempo, Track
 
 from symbolic.corpus.recordings.pieces import SAMPLE_RATE
 from symbolic.models.voices.bundled import voice_folder
 from symbolic.models.voices.struck import load_struck
 from symbolic.rendering.instruments import PROGRAMS
+from symbolic.training.voices.drums import from_onset
 from symbolic.training.voices.struck import divided, figures_of, sound_of, sound_of_preset
 from symbolic.training.voices.struck_notes import StruckNoteHeard, StruckSettings, measured, recorded
 
@@ -45,12 +47,18 @@ def by_fluidsynth(bank: str, program: int, notes: list[StruckNoteHeard], folder:
     return [np.asarray(part[int(np.argmax(power > 1e-3 * power.max())) :]) for part, power in zip(parts, powers, strict=True)]
 
 
+def by_orchestra(program: int, notes: list[StruckNoteHeard]) -> list[np.ndarray]:
+    """Notes (S,) on the learned voices of a program, each from its onset, dry."""
+    return [from_onset(learned(scale(program, [(200, 1000, note.pitch, note.velocity)])).astype(np.float64)) for note in notes]
+
+
 def main() -> None:
     """Print the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=Path)
     parser.add_argument("voice")
     parser.add_argument("--program", type=int, default=0)
+    parser.add_argument("--beside", type=int, help="a program that orchestral voices play")
     parser.add_argument("--bank")
     options = parser.parse_args()
     voice = load_struck(voice_folder(options.voice))
@@ -62,6 +70,8 @@ def main() -> None:
         "voice": [(sound_of(voice, note), note) for note in held_out],
         "synthesizer": [(sound_of_preset(PROGRAMS[options.program], note), note) for note in held_out],
     }
+    if options.beside is not None:
+        made["orchestra"] = list(zip(by_orchestra(options.beside, held_out), held_out, strict=True))
     if options.bank:
         with tempfile.TemporaryDirectory() as folder:
             sounds = by_fluidsynth(options.bank, options.program, held_out, Path(folder))
