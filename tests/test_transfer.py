@@ -263,6 +263,7 @@ def test_blocks_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         ("good", ("--voice", "kazoo"), 1, ("kazoo", "bundled are", "violin")),
         ("silent", (), 1, ("silent", "nothing to play")),
+        ("no numbers", (), 1, ("silent", "48,000 samples are no numbers")),
         ("noise", (), 1, ("no pitch",)),
         ("faint", (), 1, ("peak is -90 dB", "louder")),
         ("short", (), 1, ("too short",)),
@@ -283,7 +284,8 @@ def test_bad_input_is_one_line(
     """One line on stderr with the file or value, the cause and the choices; nothing is written, and no temporary file stays."""
     rate = 4000 if name == "slow" else RATE
     sounds = {
-        "good": melody([440.0]), "silent": np.zeros(RATE), "noise": 0.1 * np.random.default_rng(1).standard_normal(RATE),
+        "good": melody([440.0]), "silent": np.zeros(RATE), "no numbers": np.full(RATE, np.nan),
+        "noise": 0.1 * np.random.default_rng(1).standard_normal(RATE),
         "faint": 3.16e-5 * np.sin(np.arange(RATE) / 20), "short": np.sin(np.arange(500) / 10), "slow": melody([440.0], rate=4000),
     }  # fmt: skip
     source = tmp_path / f"{name}.wav"

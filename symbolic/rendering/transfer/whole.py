@@ -76,11 +76,12 @@ def transfer(
     if sound.ndim != 2 or not sound.shape[1] or len(sound) > 64:
         raise InputError(f"audio of the shape {np.shape(audio)}: (samples,) or (channels, samples) is wanted; transpose it if need be")
     whole = np.where(np.abs(sound) < LARGEST, sound, 0.0)
-    remarks = [] if np.array_equal(whole, sound) else [f"{int((whole != sound).sum()):,} samples were no numbers and became silence"]
+    replaced = int((whole != sound).sum())
+    remarks = [f"{replaced:,} samples were no numbers and became silence"] if replaced else []
     blocks = (whole[:, first : first + sample_rate] for first in range(0, whole.shape[1], max(1, sample_rate)))
     with _Work("audio", sample_rate, len(sound), voice, octave, lowest, random_seed, None, None) as work:
         work.hear(blocks)
-        remarks += work.play(sound.shape[1], float(np.abs(whole).max()))
+        remarks += work.play(sound.shape[1], float(np.abs(whole).max()), replaced)
         pieces = [one[0] for _, one in mastered(work.mix(), work.master(), work.rate)]
     for remark in remarks:
         if tell is not None:
@@ -133,7 +134,7 @@ def transfer_file(
         before = Spectrogram(recording.sample_rate, recording.seconds) if drawn else None
         work.expected = recording.seconds
         work.hear(_watched(recording, before, block))
-        notes = recording.notes() + work.play(recording.samples, recording.peak)
+        notes = recording.notes() + work.play(recording.samples, recording.peak, recording.replaced)
         after = Spectrogram(work.rate, recording.seconds) if drawn else None
         measure = work.write(target, output.suffix, bit_depth, after)
         if drawn is not None and before is not None and after is not None:
@@ -213,8 +214,11 @@ class _Work:
         if self._stream is None:
             self._note(self._listener.flush())
 
-    def play(self, samples: int, peak: float) -> list[str]:
-        """Play what was heard of so many samples, and say what a person should know. Raises `InputError` when there is nothing to play."""
+    def play(self, samples: int, peak: float, replaced: int) -> list[str]:
+        """Play what was heard of so many samples, of which some were no numbers, and say what a person should know.
+
+        Raises `InputError` when there is nothing to play.
+        """
         length = round(samples * self.rate / self._source_rate)
         if self._stream is not None:
             self._keep(self._stream.flush())
@@ -222,7 +226,7 @@ class _Work:
         else:
             self.sang = self._hearsay.frames
         if not self.sang:
-            raise InputError(f"{self._name}: {self._why_nothing(peak, samples)}")
+            raise InputError(f"{self._name}: {self._why_nothing(peak, samples, replaced)}")
         if self._stream is None:
             self._play_all(length)
         self._length = min(length, self._sound.rows - self._early)
@@ -291,11 +295,11 @@ class _Work:
         self._keep(np.pad(last, (0, left - len(last))))
         self.folded = folding.folded
 
-    def _why_nothing(self, peak: float, samples: int) -> str:
+    def _why_nothing(self, peak: float, samples: int, replaced: int) -> str:
         if samples < HOP * self._source_rate // RATE * 10:
             return f"{1000 * samples / self._source_rate:.0f} ms of sound are too short for a pitch"
         if peak == 0:
-            return "it is silent: there is nothing to play"
+            return "it is silent: there is nothing to play" + (f"; {replaced:,} samples are no numbers" if replaced else "")
         if peak < 1e-3:
             return f"nothing in it is loud enough to be played, its peak is {20 * np.log10(peak):.0f} dB; make it louder first"
         return "no pitch is to be heard in it: noise, drums or many notes at once; one voice or one instrument is wanted"
