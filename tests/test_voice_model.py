@@ -9,22 +9,29 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from symbolic.errors import InputError
+from symbolic.models.voices.autoencoder import VoiceAutoencoder
 from symbolic.models.voices.configuration import VERSION, VoiceConfig, read_config
 from symbolic.models.voices.decoder import VoiceDecoder
 from symbolic.models.voices.voice import VoicePlayer, load_decoder, play, save_voice, synthesise
 
-SMALL = VoiceConfig(partials=30, noise_bands=33, envelope_points=20, width=16, memory=24)
+SMALL = VoiceConfig(partials=30, noise_bands=33, envelope_points=20, width=16, memory=24, code=4)
 
 
 @pytest.fixture
-def decoder() -> VoiceDecoder:
+def voice() -> VoiceAutoencoder:
     """A voice that has learned nothing, but says something else for each input."""
     torch.manual_seed(0)
-    made = VoiceDecoder(SMALL)
+    made = VoiceAutoencoder(SMALL)
     with torch.no_grad():
-        for head in (made.by_number, made.by_frequency, made.noise):
+        for head in (made.decoder.by_number, made.decoder.by_frequency, made.decoder.noise):
             head.weight.mul_(5)
     return made.eval()
+
+
+@pytest.fixture
+def decoder(voice: VoiceAutoencoder) -> VoiceDecoder:
+    """Its decoder."""
+    return voice.decoder
 
 
 def phrase(frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -136,12 +143,12 @@ def test_louder_is_louder(decoder: VoiceDecoder):
     assert abs(np.std(loud) / np.std(soft) - 10) < 0.1
 
 
-def test_a_saved_voice_sounds_the_same(decoder: VoiceDecoder, tmp_path: Path):
+def test_a_saved_voice_sounds_the_same(voice: VoiceAutoencoder, tmp_path: Path):
     """Config and weights come back whole; half precision is half the size and within −50 dB."""
-    save_voice(tmp_path / "voice", decoder, {"name": "test"})
-    save_voice(tmp_path / "half", decoder, {}, half=True)
+    save_voice(tmp_path / "voice", voice, {"name": "test"})
+    save_voice(tmp_path / "half", voice, {}, half=True)
     pitch, loudness = phrase(120)
-    whole = play(decoder, pitch, loudness)
+    whole = play(voice.decoder, pitch, loudness)
     loaded, facts = load_decoder(tmp_path / "voice")
     assert facts == {"name": "test"}
     assert loaded.config == SMALL
@@ -162,9 +169,9 @@ def test_a_saved_voice_sounds_the_same(decoder: VoiceDecoder, tmp_path: Path):
         ({"voice": {"partials": 31}}, "do not fit"),
     ],
 )
-def test_a_voice_that_does_not_fit_is_one_line(decoder: VoiceDecoder, tmp_path: Path, change: dict, message: str):
+def test_a_voice_that_does_not_fit_is_one_line(voice: VoiceAutoencoder, tmp_path: Path, change: dict, message: str):
     """Another version, kind or shape is refused with a line that names the file."""
-    save_voice(tmp_path, decoder, {})
+    save_voice(tmp_path, voice, {})
     path = tmp_path / "config.json"
     content = json.loads(path.read_text())
     if "voice" in change:
@@ -176,11 +183,11 @@ def test_a_voice_that_does_not_fit_is_one_line(decoder: VoiceDecoder, tmp_path: 
     assert str(tmp_path) in str(caught.value)
 
 
-def test_damaged_voices_are_one_line(decoder: VoiceDecoder, tmp_path: Path):
+def test_damaged_voices_are_one_line(voice: VoiceAutoencoder, tmp_path: Path):
     """A folder without a voice, a broken config, missing, cut and empty weights: each a line that names what is wrong."""
     with pytest.raises(InputError, match="no voice in this folder"):
         load_decoder(tmp_path)
-    save_voice(tmp_path, decoder, {})
+    save_voice(tmp_path, voice, {})
     weights = (tmp_path / "voice.safetensors").read_bytes()
     for content in (None, weights[:1000], b""):
         if content is None:

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from symbolic.errors import InputError
+from symbolic.models.voices.autoencoder import VoiceAutoencoder
 from symbolic.models.voices.configuration import VoiceConfig
 from symbolic.models.voices.decoder import VoiceDecoder
 from symbolic.models.voices.native import NativeDecoder, load_native_decoder
 from symbolic.models.voices.voice import save_voice
 
 SHAPES = [
-    VoiceConfig(partials=30, noise_bands=17, envelope_points=9, width=32, memory=64, stride=2),
-    VoiceConfig(partials=61, noise_bands=5, envelope_points=4, width=20, memory=19, stride=3, sample_rate=16000, highest_pitch=2000.0),
+    VoiceConfig(partials=30, noise_bands=17, envelope_points=9, width=32, memory=64, stride=2, code=5),
+    VoiceConfig(partials=61, noise_bands=5, envelope_points=4, width=20, memory=19, stride=3, sample_rate=16000, highest_pitch=2e3, code=0),
 ]
 
 
@@ -68,8 +69,9 @@ def test_stretches_follow_on() -> None:
 
 def test_a_saved_voice_is_read_without_torch(tmp_path: Path) -> None:
     """What was saved in half precision plays alike; a damaged voice is told in one line."""
-    decoder, (pitch, loudness) = decoder_of(SHAPES[0]), controls(1, 20)
-    save_voice(tmp_path / "voice", decoder, {}, half=True)
+    voice, (pitch, loudness) = VoiceAutoencoder(SHAPES[0]), controls(1, 20)
+    decoder = voice.decoder
+    save_voice(tmp_path / "voice", voice, {}, half=True)
     read = load_native_decoder(tmp_path / "voice")(pitch, loudness)
     np.testing.assert_allclose(read[1], native_of(decoder.half().float())(pitch, loudness)[1], rtol=1e-4, atol=1e-7)
     weights = tmp_path / "voice" / "voice.safetensors"

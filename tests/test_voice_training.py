@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ from symbolic.dsp.decimation import decimate
 from symbolic.dsp.resampling import resample
 from symbolic.dsp.spectral_loss import SIZES, spectral_loss
 from symbolic.errors import InputError
+from symbolic.models.voices.autoencoder import VoiceAutoencoder
 from symbolic.models.voices.configuration import VoiceConfig
-from symbolic.models.voices.decoder import VoiceDecoder
-from symbolic.models.voices.voice import load_decoder
+from symbolic.models.voices.voice import load_autoencoder
 from symbolic.settings import from_mapping, to_mapping
 from symbolic.training.voices.evaluation import evaluate_voice, played
 from symbolic.training.voices.loop import train_voice
@@ -33,7 +34,7 @@ from symbolic.training.voices.phrase_lanes import PhraseLanes
 from symbolic.training.voices.settings import VoiceSettings
 
 RATE = 48000
-SMALL = VoiceConfig(partials=16, noise_bands=17, envelope_points=12, width=12, memory=12)
+SMALL = VoiceConfig(partials=16, noise_bands=17, envelope_points=12, width=12, memory=12, code=3)
 QUICK = VoiceSettings(
     steps=6, lanes=2, segment_frames=50, evaluate_every=3, checkpoint_every=3, sound_every=6, warmup_steps=2, longest_gap=20, voice=SMALL
 )
@@ -130,7 +131,7 @@ def test_the_documented_settings_are_the_defaults():
     text = (Path(__file__).parent.parent / "docs" / "voices.md").read_text()
     documented = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
     assert from_mapping(VoiceSettings, documented, "docs/voices.md") == VoiceSettings()
-    assert len(documented) + len(documented["voice"]) == 18
+    assert len(documented) + len(documented["voice"]) == 22
 
 
 @pytest.mark.parametrize(("loss", "said"), [(4.9, "good"), (5.0, "good"), (5.5, "usable"), (6.01, "not yet usable")])
@@ -147,36 +148,53 @@ def test_training_learns_and_says_how_well(folder: Path, tmp_path: Path):
     lines = [json.loads(line) for line in (tmp_path / "reed" / "training" / "metrics.jsonl").read_text().splitlines()]
     store = Recordings(tmp_path / "reed" / "training" / "recordings")
     torch.manual_seed(settings.random_seed)
-    untrained = evaluate_voice(VoiceDecoder(SMALL), store, store.chosen(True))
+    untrained = evaluate_voice(VoiceAutoencoder(SMALL), store, store.chosen(True))
     assert facts["held_out"]["loss"] < untrained.loss - 2
     assert facts["steps"] == 60
     assert facts["held_out"]["step"] in (20, 40, 60)
     assert facts["held_out"]["loss"] == pytest.approx(min(line["held_out"]["loss"] for line in lines if "held_out" in line), abs=1e-3)
     assert any("0.1 minutes to learn from, 0.0 held out (1 notes)" in line for line in told)
-    decoder, saved = load_decoder(tmp_path / "reed")
+    voice, saved = load_autoencoder(tmp_path / "reed")
     assert saved["held_out"] == facts["held_out"]
-    figures = evaluate_voice(decoder, store, store.chosen(True))
+    figures = evaluate_voice(voice, store, store.chosen(True))
     assert figures.loss == pytest.approx(facts["held_out"]["loss"], abs=1e-3)
+    without = evaluate_voice(voice, store, store.chosen(True), coded=False)
+    assert without.loss == pytest.approx(facts["held_out"]["without_code"]["loss"], abs=1e-3)
+    assert without.loss != figures.loss
     assert figures.pitch_cents < 5
-    assert decoder.config.lowest_pitch == pytest.approx(220, rel=0.01)
-    assert np.all(np.diff(decoder.config.loudness_quantiles) >= 0)
+    assert voice.config.lowest_pitch == pytest.approx(220, rel=0.01)
+    assert np.all(np.diff(voice.config.loudness_quantiles) >= 0)
     comparison, rate = soundfile.read(tmp_path / "reed" / "training" / "sounds" / "step-000060.wav")
     assert rate == RATE
     assert np.abs(comparison).max() == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_voice_from_a_voice_begins_where_that_one_was(folder: Path, tmp_path: Path):
+    """From another voice's weights the first figures are about that one's last, also if it has no code; other shapes are told."""
+    plain = VoiceSettings(**{**vars(QUICK), "steps": 40, "evaluate_every": 40, "learning_rate": 0.01, "voice": replace(SMALL, code=0)})
+    learned = train_voice(folder, tmp_path / "plain", plain)["held_out"]["loss"]
+    settings = VoiceSettings(**{**vars(QUICK), "steps": 1, "evaluate_every": 1, "from_voice": str(tmp_path / "plain")})
+    begun = train_voice(folder, tmp_path / "begun", settings)["held_out"]["loss"]
+    anew = train_voice(folder, tmp_path / "anew", VoiceSettings(**{**vars(settings), "from_voice": None}))["held_out"]["loss"]
+    assert abs(begun - learned) < 0.5 < anew - learned
+    assert "without_code" not in load_autoencoder(tmp_path / "plain")[1]["held_out"]
+    other = VoiceSettings(**{**vars(settings), "voice": replace(SMALL, memory=13)})
+    with pytest.raises(InputError, match="its memory is 12, not 13"):
+        train_voice(folder, tmp_path / "other", other)
+
+
 def test_figures_are_those_of_whole_notes(recordings: Recordings):
     """The reported loss is Magenta's, of each held-out note at 16 kHz, and the loudness error likewise."""
     torch.manual_seed(1)
-    decoder = VoiceDecoder(SMALL)
+    voice = VoiceAutoencoder(SMALL)
     notes = recordings.chosen(False)[:2]
     losses, errors = [], []
     for note in notes:
-        pair = [resample(sound, RATE, 16000)[None] for sound in (played(decoder, recordings, note), recordings.array("sound", note))]
+        pair = [resample(sound, RATE, 16000)[None] for sound in (played(voice, recordings, note), recordings.array("sound", note))]
         one, other = (torch.from_numpy(sound).float() for sound in pair)
         losses.append(float(spectral_loss(one, other)))
         errors.append(float(loudness_error(one, other)))
-    figures = evaluate_voice(decoder, recordings, notes)
+    figures = evaluate_voice(voice, recordings, notes)
     assert figures.loss == pytest.approx(np.mean(losses), rel=1e-4)
     assert figures.loudness_error == pytest.approx(np.mean(errors), rel=1e-4)
     assert figures.notes == 2

@@ -13,7 +13,8 @@ from typing import Any
 from symbolic.errors import InputError
 from symbolic.settings import from_mapping, to_mapping
 
-VERSION = 1
+VERSION = 2
+WITHOUT_CODE = 1  # the version before: voices without a timbre code, read as such
 
 
 @dataclass
@@ -28,6 +29,7 @@ class VoiceConfig:
     envelope_points: int = 48  # of the resonance curve over frequency
     width: int = 128  # of each input's layers
     memory: int = 192  # of the GRU
+    code: int = 48  # numbers of the timbre code; 0 for none
     lowest_pitch: float = 27.5  # hertz, in the recordings
     highest_pitch: float = 4186.0
     loudness_quantiles: tuple[float, ...] = ()  # decibels at 0, 5, … 100 % of the sounding frames
@@ -37,6 +39,8 @@ class VoiceConfig:
         for name in positive:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} ({getattr(self, name)}) must be at least 1")
+        if self.code < 0:
+            raise InputError(f"code ({self.code}) must be 0 or more")
         if self.noise_bands < 2 or self.envelope_points < 2:
             raise InputError(f"noise_bands ({self.noise_bands}) and envelope_points ({self.envelope_points}) must be at least 2")
         if not 0 < self.lowest_pitch <= self.highest_pitch < self.sample_rate / 2:
@@ -64,7 +68,9 @@ def read_config(path: Path) -> tuple[VoiceConfig, dict[str, Any]]:
         raise InputError(f"{path}: this is no voice's configuration; a folder made by symbolic voice train is wanted")
     if content.get("kind") != "ddsp":
         raise InputError(f"{path}: a voice of kind {content.get('kind')!r}; this is read as kind 'ddsp' only")
-    if content.get("version") != VERSION:
+    if content.get("version") == WITHOUT_CODE and isinstance(content["voice"], dict):
+        content["voice"] = {**content["voice"], "code": 0}
+    elif content.get("version") != VERSION:
         raise InputError(f"{path}: a voice of version {content.get('version')}, this program reads version {VERSION}; train it again")
     return from_mapping(VoiceConfig, content["voice"], str(path)), content.get("facts", {})
 

@@ -1,13 +1,14 @@
-"""Pitch and loudness → the amplitudes of harmonics and of noise bands, frame by frame: the part of a voice that learns.
+"""Pitch, loudness and a timbre code → the amplitudes of harmonics and of noise bands, frame by frame: the part of a voice that learns.
 
 Shapes: B rows, F frames, K partials, M noise bands, H memory, G = F / stride steps of the network. Pitch is in hertz and enters as a
 MIDI number over 127 with sines and cosines over the octaves (raw hertz would be lost in a normalisation); loudness in decibels, −80 for
 silence, enters as dB / 80 + 1.
 
 The network steps once in `stride` frames and says the same of all of them; only the loudness it is relative to moves with each frame.
-Each input has its own layers, a GRU remembers, and three heads speak of amplitudes in nepers (natural logarithms) relative to the sine of
-1 kHz that would be as loud: a level for each partial by its number, a resonance curve over frequency that every partial reads at its
-own place, and the noise bands. What an instrument's body does at 2 kHz is so learned once for all notes. Silence is exactly 0.
+Each input has its own layers, also the timbre code (see `timbre_encoder`), which is all zeros where none is told; a GRU remembers, and
+three heads speak of amplitudes in nepers (natural logarithms) relative to the sine of 1 kHz that would be as loud: a level for each
+partial by its number, a resonance curve over frequency that every partial reads at its own place, and the noise bands. What an
+instrument's body does at 2 kHz is so learned once for all notes. Silence is exactly 0.
 
 After Engel et al., "DDSP: Differentiable Digital Signal Processing", ICLR 2020 (`RnnFcDecoder`), which has one head by number only, sized
 by a sigmoid; the curve over frequency and the reference to the loudness are ours.
@@ -21,10 +22,9 @@ from torch import nn
 
 from symbolic.dsp.a_weighting import RANGE_DB
 from symbolic.models.voices.configuration import VoiceConfig
+from symbolic.models.voices.layers import PERIODS, REFERENCE_DB, layers, pitch_features
 
-REFERENCE_DB = 19.8  # the loudness of a sine of amplitude 1 at 1 kHz
 CEILING = 6.0  # nepers above the reference, the most that can be said: 52 dB
-PERIODS = (48.0, 24.0, 12.0, 6.0)  # semitones
 BEND = 400.0  # hertz: below it the points of the resonance curve lie evenly, above it by octaves
 
 
@@ -43,11 +43,12 @@ class VoiceDecoder(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.pitch_layers = _layers(1 + 2 * len(PERIODS), width, 2)
-        self.loudness_layers = _layers(config.stride + 1, width, 2)
-        inputs = 2 * width
+        self.pitch_layers = layers(1 + 2 * len(PERIODS), width, 2)
+        self.loudness_layers = layers(config.stride + 1, width, 2)
+        self.code_layers = layers(config.code, width, 2) if config.code else None
+        inputs = (3 if config.code else 2) * width
         self.gru = nn.GRU(inputs, config.memory, batch_first=True)
-        self.output_layers = _layers(config.memory + inputs, 2 * width, 2)
+        self.output_layers = layers(config.memory + inputs, 2 * width, 2)
         self.by_number = nn.Linear(2 * width, config.partials)
         self.by_frequency = nn.Linear(2 * width, config.envelope_points)
         self.noise = nn.Linear(2 * width, config.noise_bands)
@@ -58,8 +59,10 @@ class VoiceDecoder(nn.Module):
             for head in (self.by_number, self.by_frequency, self.noise):
                 head.weight.mul_(0.3)
 
-    def forward(self, pitch: torch.Tensor, loudness: torch.Tensor, state: torch.Tensor | None = None) -> tuple[Controls, torch.Tensor]:
-        """Controls of pitch (B, F) in hertz and loudness (B, F) in decibels, and the state after them.
+    def forward(
+        self, pitch: torch.Tensor, loudness: torch.Tensor, state: torch.Tensor | None = None, code: torch.Tensor | None = None
+    ) -> tuple[Controls, torch.Tensor]:
+        """Controls of pitch (B, F) in hertz, loudness (B, F) in decibels and a code (B, F, D), and the state after them.
 
         Raises `ValueError` when F is no multiple of the stride.
         """
@@ -70,9 +73,12 @@ class VoiceDecoder(nn.Module):
         loudness = loudness.clamp(min=-RANGE_DB)
         steps = (rows, frames // stride, stride)
         middle = pitch.reshape(steps).log2().mean(-1).exp2()
-        of_pitch = self.pitch_layers(_pitch_features(middle))
-        of_loudness = self.loudness_layers(_loudness_features(loudness.reshape(steps)))
-        inputs = torch.cat([of_pitch, of_loudness], -1)
+        of_pitch = self.pitch_layers(pitch_features(middle))
+        told = [of_pitch, self.loudness_layers(_loudness_features(loudness.reshape(steps)))]
+        if self.code_layers is not None:
+            none = of_pitch.new_zeros(*steps[:2], self.config.code)
+            told.append(self.code_layers(none if code is None else code.reshape(*steps, -1).mean(2)))
+        inputs = torch.cat(told, -1)
         remembered, state = self.gru(inputs, state)
         hidden = self.output_layers(torch.cat([remembered, inputs], -1))
         partials = _gain(self.by_number(hidden) + self._read_curve(self.by_frequency(hidden), middle))
@@ -90,20 +96,6 @@ class VoiceDecoder(nn.Module):
         below = place.long()
         part = place - below
         return torch.gather(curve, -1, below) * (1 - part) + torch.gather(curve, -1, below + 1) * part
-
-
-def _layers(inputs: int, width: int, depth: int) -> nn.Sequential:
-    parts: list[nn.Module] = []
-    for _ in range(depth):
-        parts += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.LeakyReLU(0.1)]
-        inputs = width
-    return nn.Sequential(*parts)
-
-
-def _pitch_features(pitch: torch.Tensor) -> torch.Tensor:
-    note = 69 + 12 * torch.log2(pitch / 440)
-    turns = [2 * math.pi * note / period for period in PERIODS]
-    return torch.stack([note / 63.5 - 1, *(torch.sin(turn) for turn in turns), *(torch.cos(turn) for turn in turns)], -1)
 
 
 def _loudness_features(loudness: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """A voice's decoder in machine code, for playing without torch: rows of pitch and loudness in, amplitudes and gains out.
 
+What is played from a score has no timbre code, so what the code's layers say of zeros is added to the biases of what comes after them.
 The same numbers as `decoder.VoiceDecoder` gives, which a test holds this to. Shapes: B rows, F frames, G = F / stride steps, K partials,
 M noise bands, H memory. Matrices lie in panels of 32 outputs, input after input, so that a panel's sums stay in registers while several
 rows go through it; products and the GRU are written for LLVM, what is done to single numbers is left to numba.
@@ -34,7 +35,9 @@ class NativeDecoder:
 
     def __init__(self, config: VoiceConfig, weights: Mapping[str, np.ndarray]) -> None:
         self.config = config
-        parts = {name: np.asarray(part, np.float32) for name, part in weights.items()}
+        parts = {name: np.asarray(part, np.float32) for name, part in weights.items() if not name.startswith("encoder.")}
+        if config.code:
+            parts |= _without_code(parts, 2 * config.width, config.memory)
         names = ("pitch_layers", "loudness_layers", "output_layers")
         self._layers = {name: [_Layer(parts, name, number) for number in (0, 1)] for name in names}
         self._inputs = _Product({"x.weight": parts["gru.weight_ih_l0"], "x.bias": parts["gru.bias_ih_l0"]}, "x")
@@ -98,6 +101,21 @@ def load_native_decoder(folder: str | Path) -> NativeDecoder:
         return NativeDecoder(config, load_file(str(path)))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: cannot be loaded ({error}); copy the voice again, or train it again") from error
+
+
+def _without_code(parts: Mapping[str, np.ndarray], inputs: int, memory: int) -> dict[str, np.ndarray]:
+    """Weights and biases of the two products that the code's layers go into, for codes of zeros; `inputs` come before the code's."""
+    of_code = np.zeros((1, parts["code_layers.0.weight"].shape[1]), np.float32)
+    for number in (0, 1):
+        of_code = _Layer(parts, "code_layers", number)(of_code)
+    changed = {}
+    for weight, bias, kept in (
+        ("gru.weight_ih_l0", "gru.bias_ih_l0", inputs),
+        ("output_layers.0.weight", "output_layers.0.bias", memory + inputs),
+    ):
+        changed[weight] = np.ascontiguousarray(parts[weight][:, :kept])
+        changed[bias] = parts[bias] + parts[weight][:, kept:] @ of_code[0]
+    return changed
 
 
 class _Product:

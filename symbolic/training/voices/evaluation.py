@@ -9,7 +9,9 @@ A note is played after a tenth of a second of silence, as a whole. Figures are m
   0.85), and the tracker finds the pitch there that the voice was asked for, to half a semitone. The voice's own sound chooses no frame.
 """
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from symbolic.dsp.a_weighting import RANGE_DB, loudness_error
 from symbolic.dsp.pitch_tracking import track_pitch
 from symbolic.dsp.resampling import resample
 from symbolic.dsp.spectral_loss import spectral_loss
-from symbolic.models.voices.decoder import VoiceDecoder
+from symbolic.models.voices.autoencoder import VoiceAutoencoder
 from symbolic.models.voices.voice import play
 
 EVALUATED_NOTES = 48
@@ -41,23 +43,37 @@ class HeldOutFigures:
     notes: int
 
 
-def evaluate_voice(decoder: VoiceDecoder, recordings: Recordings, notes: list[Note]) -> HeldOutFigures:
-    """The figures of a voice on notes."""
-    was_training = decoder.training
+def evaluate_voice(voice: VoiceAutoencoder, recordings: Recordings, notes: list[Note], coded: bool = True) -> HeldOutFigures:
+    """The figures of a voice on notes, told the timbre code that its encoder hears in them, or none."""
+    was_training = voice.training
     losses, loudness, cents = [], [], []
     for note in notes:
-        heard = resample(played(decoder, recordings, note), SAMPLE_RATE, LOW_RATE).astype(np.float32)
+        heard = resample(played(voice, recordings, note, coded), SAMPLE_RATE, LOW_RATE).astype(np.float32)
         target = resample(recordings.array("sound", note), SAMPLE_RATE, LOW_RATE).astype(np.float32)
         one, other = torch.from_numpy(heard)[None], torch.from_numpy(target)[None]
         losses.append(float(spectral_loss(one, other)))
         loudness.append(float(loudness_error(one, other)))
         cents.append(_pitch_distance(heard, target, recordings.array("pitch", note)))
-    decoder.train(was_training)
+    voice.train(was_training)
     distances = np.concatenate(cents) if cents else np.zeros(0)
     return HeldOutFigures(
         float(np.mean(losses)), float(np.mean(loudness)), float(np.median(distances)) if len(distances) else float("nan"),
         float((distances > OFF).mean()) if len(distances) else float("nan"), len(notes),
     )  # fmt: skip
+
+
+def all_figures(voice: VoiceAutoencoder, recordings: Recordings, notes: list[Note]) -> dict[str, Any]:
+    """The figures, plain, and those `without_code` where the voice has one."""
+    figures = dataclasses.asdict(evaluate_voice(voice, recordings, notes))
+    return figures | ({"without_code": dataclasses.asdict(evaluate_voice(voice, recordings, notes, False))} if voice.config.code else {})
+
+
+def rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    """The same with four decimals."""
+    return {
+        name: rounded(value) if isinstance(value, dict) else round(value, 4) if isinstance(value, float) else value
+        for name, value in figures.items()
+    }
 
 
 def heard_of(recordings: Recordings) -> list[Note]:
@@ -66,12 +82,17 @@ def heard_of(recordings: Recordings) -> list[Note]:
     return held_out[:: -(-len(held_out) // EVALUATED_NOTES)]
 
 
-def played(decoder: VoiceDecoder, recordings: Recordings, note: Note) -> np.ndarray:
-    """The voice's sound (F · 192,) of a note."""
+@torch.inference_mode()
+def played(voice: VoiceAutoencoder, recordings: Recordings, note: Note, coded: bool = True) -> np.ndarray:
+    """The voice's sound (F · 192,) of a note's pitch, loudness and, if `coded`, its timbre code."""
     pitch, loudness = recordings.array("pitch", note), recordings.array("loudness", note)
     pitch = np.concatenate([np.full(LEAD_IN, pitch[0], np.float32), pitch])
     loudness = np.concatenate([np.full(LEAD_IN, -RANGE_DB, np.float32), loudness])
-    return play(decoder, pitch, loudness)[LEAD_IN * HOP :]
+    odd = -len(pitch) % voice.config.stride
+    sound = np.pad(recordings.array("low", note), (LEAD_IN * LOW_HOP, odd * LOW_HOP))
+    heard = (torch.from_numpy(one)[None] for one in (sound, *(np.pad(one, (0, odd), mode="edge") for one in (pitch, loudness))))
+    code = voice.eval().code(*heard) if coded else None
+    return play(voice.decoder, pitch, loudness, code=None if code is None else code[0, : len(pitch)].numpy())[LEAD_IN * HOP :]
 
 
 def _pitch_distance(heard: np.ndarray, target: np.ndarray, pitch: np.ndarray) -> np.ndarray:

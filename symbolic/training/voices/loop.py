@@ -8,7 +8,6 @@ VOICE/training/                         recordings/ (examined once), settings.ya
 """
 
 import copy
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -23,14 +22,15 @@ from symbolic.corpus.recordings.phrases import HOP
 from symbolic.corpus.recordings.pieces import SAMPLE_RATE
 from symbolic.corpus.recordings.store import Note, Recordings, examine
 from symbolic.errors import InputError
+from symbolic.models.voices.autoencoder import VoiceAutoencoder
 from symbolic.models.voices.configuration import VoiceConfig, with_compass
-from symbolic.models.voices.decoder import VoiceDecoder
 from symbolic.models.voices.voice import save_voice, synthesise
 from symbolic.training.checkpoint import whole_or_gone
 from symbolic.training.folder_run import FolderRun, examining, settings_of_run
 from symbolic.training.log import RunLog
 from symbolic.training.optimizing import learning_rate
-from symbolic.training.voices.evaluation import evaluate_voice, heard_of
+from symbolic.training.voices.beginning import take_weights
+from symbolic.training.voices.evaluation import all_figures, heard_of, rounded
 from symbolic.training.voices.loss import training_loss, word
 from symbolic.training.voices.phrase_lanes import PhraseLanes, Segment
 from symbolic.training.voices.settings import VoiceSettings
@@ -63,15 +63,17 @@ class _Training(FolderRun):
         torch.manual_seed(settings.random_seed)
         self.recordings, self.learned = recordings, recordings.chosen(False)
         self.held_out = heard_of(recordings)
-        decoder = VoiceDecoder(_fitted(settings.voice, recordings, self.learned))
-        super().__init__(decoder, str(folder), recordings.fingerprint, output, settings, "loss")
-        self.decoder = decoder
-        self.optimizer = torch.optim.Adam(self.decoder.parameters(), lr=settings.learning_rate, fused=True)
+        voice = VoiceAutoencoder(_fitted(settings.voice, recordings, self.learned))
+        super().__init__(voice, str(folder), recordings.fingerprint, output, settings, "loss")
+        self.voice = voice
+        if settings.from_voice is not None and not resume:
+            take_weights(voice, settings.from_voice)
+        self.optimizer = torch.optim.Adam(self.voice.parameters(), lr=settings.learning_rate, fused=True)
         self.lanes = PhraseLanes(
             recordings, self.learned, settings.lanes, settings.segment_frames, settings.gap_share, settings.longest_gap,
             settings.random_seed,
         )  # fmt: skip
-        self.average = copy.deepcopy(self.decoder)
+        self.average = copy.deepcopy(self.voice)
         self.memory: torch.Tensor | None = None
         self.figures: dict[str, Any] = {}
         if resume:
@@ -117,27 +119,30 @@ class _Training(FolderRun):
         pitch, loudness, sound, low = (getattr(segment, name).to(self.device) for name in ("pitch", "loudness", "sound", "low"))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(s, self.step)
-        self.decoder.train()
-        controls, memory = self.decoder(pitch, loudness, self.memory)
+        self.voice.train()
+        code = self.voice.code(low, pitch, loudness)
+        if code is not None:
+            told = torch.rand(len(code), 1, 1, device=self.device) < s.code_share
+            code = told * (code + s.code_noise * torch.randn_like(code))
+        controls, memory = self.voice.decoder(pitch, loudness, self.memory, code)
         self.memory = memory.detach()
-        made = synthesise(pitch, controls, self.decoder.config)
+        made = synthesise(pitch, controls, self.voice.config)
         loss = training_loss(made, sound, low, SAMPLE_RATE, self.step, s.high_weight)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), s.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.voice.parameters(), s.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
         with torch.no_grad():
             share = 1 - min(s.averaging, self.step / (self.step + 9))  # young weights are forgotten soon
-            for kept, new in zip(self.average.parameters(), self.decoder.parameters(), strict=True):
+            for kept, new in zip(self.average.parameters(), self.voice.parameters(), strict=True):
                 kept.lerp_(new, share)
         return float(loss.detach()), float(norm)
 
     def _evaluate(self, log: RunLog) -> None:
-        figures = evaluate_voice(self._on_processor(), self.recordings, self.held_out)
-        self.figures = dataclasses.asdict(figures)
+        self.figures = all_figures(self._on_processor(), self.recordings, self.held_out)
         log.write(self.step, held_out=self.figures)
-        if figures.loss <= self.best["loss"]:
+        if self.figures["loss"] <= self.best["loss"]:
             self.best = self.figures | {"step": self.step}
             partial = self.folder / "best-partial"
             with whole_or_gone(partial):
@@ -146,20 +151,19 @@ class _Training(FolderRun):
                     (partial / name).replace(self.output / name)
                 partial.rmdir()
 
-    def _on_processor(self) -> VoiceDecoder:
-        """The averaged decoder where voices are played."""
+    def _on_processor(self) -> VoiceAutoencoder:
+        """The averaged voice where voices are played."""
         return self.average if self.device.type == "cpu" else copy.deepcopy(self.average).cpu()
 
     def facts(self) -> dict[str, Any]:
         """What is known of the voice, plain."""
         r = self.recordings
         learned = {"files": len({note.file for note in r.notes}), "notes": len(self.learned), "minutes": round(r.minutes(False), 2)}
-        best = {name: round(value, 4) if isinstance(value, float) else value for name, value in self.best.items()}
         verdict = word(self.best["loss"]) if self.best["step"] else "not evaluated yet"
         return {
             "name": self.output.name, "recordings": learned, "held_out_minutes": round(r.minutes(True), 2), "steps": self.step,
-            "training_seconds": round(self.seconds, 1), "held_out": best, "word": verdict,
-            "parameters": sum(part.numel() for part in self.decoder.parameters()),
+            "training_seconds": round(self.seconds, 1), "held_out": rounded(self.best), "word": verdict,
+            "parameters": sum(part.numel() for part in self.voice.parameters()),
         }  # fmt: skip
 
     def _state_of_things(self, loss: float) -> str:

@@ -10,6 +10,8 @@ from symbolic.models.voices.configuration import VoiceConfig
 class VoiceSettings:
     """Times are in frames of 4 ms."""
 
+    from_voice: str | None = None
+    """A bundled voice's name or a folder with a voice, from whose weights to start."""
     steps: int = 1200
     lanes: int = 12  # phrases heard side by side
     segment_frames: int = 250  # of each lane in a step; gradients reach so far back, the memory further
@@ -19,6 +21,8 @@ class VoiceSettings:
     gradient_clip: float = 3.0
     averaging: float = 0.99  # the voice's weights are means over about 1 / (1 − averaging) steps
     high_weight: float = 0.5  # of what lies above 8 kHz, which Magenta's loss does not hear
+    code_share: float = 0.65  # of the lanes are told the timbre code, the others must do without
+    code_noise: float = 0.1  # standard deviation of what is added to it: near codes shall sound alike
     gap_share: float = 0.3  # of the notes are followed by silence
     longest_gap: int = 75
     evaluate_every: int = 200
@@ -37,5 +41,6 @@ class VoiceSettings:
             raise InputError(f"learning_rate ({self.learning_rate}) must lie between 0 and 1")
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging ({self.averaging}) must be at least 0 and below 1")
-        if not (0 <= self.gap_share <= 1 and 0 <= self.decay_share <= 1):
-            raise InputError(f"gap_share ({self.gap_share}) and decay_share ({self.decay_share}) must lie between 0 and 1")
+        for name in ("gap_share", "decay_share", "code_share", "code_noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} ({getattr(self, name)}) must lie between 0 and 1")

@@ -8,7 +8,7 @@ import soundfile
 from symbolic.corpus.recordings.pieces import SAMPLE_RATE
 from symbolic.corpus.recordings.store import Note, Recordings
 from symbolic.files import new_file
-from symbolic.models.voices.decoder import VoiceDecoder
+from symbolic.models.voices.autoencoder import VoiceAutoencoder
 from symbolic.training.voices.evaluation import played
 
 NOTES = 4
@@ -16,16 +16,16 @@ SILENCE = 0.25  # seconds between the two
 LEVEL = 0.5  # of the loudest sample: soft notes stay soft beside loud ones
 
 
-def write_comparison(path: Path, decoder: VoiceDecoder, recordings: Recordings, notes: list[Note]) -> None:
+def write_comparison(path: Path, voice: VoiceAutoencoder, recordings: Recordings, notes: list[Note]) -> None:
     """Write the WAV, 48 kHz, 16 bit: low to high notes of those given."""
-    training = decoder.training
+    training = voice.training
     chosen = sorted(notes, key=lambda note: float(np.median(recordings.array("pitch", note))))
     chosen = [chosen[round(place)] for place in np.linspace(0, len(chosen) - 1, min(NOTES, len(chosen)))]
     parts: list[np.ndarray] = []
     for note in chosen:
-        for sound in (recordings.array("sound", note), played(decoder, recordings, note)):
+        for sound in (recordings.array("sound", note), played(voice, recordings, note)):
             parts += [sound, np.zeros(round(SILENCE * SAMPLE_RATE), np.float32)]
-    decoder.train(training)
+    voice.train(training)
     whole = np.concatenate(parts)
     with new_file(path, force=True) as temporary:
         soundfile.write(temporary, whole * (LEVEL / max(float(np.abs(whole).max()), 1e-9)), SAMPLE_RATE, subtype="PCM_16")
