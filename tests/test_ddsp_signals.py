@@ -415,6 +415,17 @@ def test_partitioned_convolution_takes_several_blocks_at_once(block: int) -> Non
     np.testing.assert_allclose(PartitionedConvolution(response, block).process(sound), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("calls", [(1, 3, 1, 7), (5, 1, 1, 1, 4), (2, 10)])  # of blocks; the response is four blocks long
+def test_partitioned_convolution_goes_on_after_calls_of_any_lengths(calls: tuple[int, ...]) -> None:
+    """What the line remembers is the same whether blocks came alone or together, more of them than it holds included."""
+    generator, block = np.random.default_rng(len(calls)), 16
+    response, sound = generator.standard_normal((2, 60)), generator.standard_normal((2, sum(calls) * block))
+    expected = np.stack([np.convolve(one, other)[: sound.shape[1]] for one, other in zip(sound, response, strict=True)])
+    room, ends = PartitionedConvolution(response, block), block * np.cumsum(calls)
+    pieces = [room.process(sound[:, end - block * count : end]) for end, count in zip(ends, calls, strict=True)]
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), expected, atol=2e-5)
+
+
 def test_partitioned_convolution_refuses_other_blocks() -> None:
     """A block of another length is named, not convolved wrong."""
     with pytest.raises(ValueError, match=r"\(1, 30\): \(1, 32\)"):

@@ -12,7 +12,7 @@ from scipy import signal
 
 from symbolic.dsp.dither import quantise
 from symbolic.dsp.loudness import LoudnessMeter
-from symbolic.dsp.peaks import Limiter, TruePeakMeter, peaks_between_samples
+from symbolic.dsp.peaks import STRETCH, Limiter, TruePeakMeter, _bounds_loop, peaks_between_samples
 from symbolic.dsp.reverb import StreamingConvolution, room_response
 from symbolic.dsp.units import db_to_gain
 
@@ -59,6 +59,19 @@ def test_loudness_of_the_reference_tone() -> None:
     assert silent.integrated() == -math.inf
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_loudness_is_the_sum_of_the_channels(channels: int) -> None:
+    """However many there are, the power of all counts, and of each once."""
+    sound = np.random.default_rng(channels).normal(0, 0.1, (channels, 2 * RATE))
+    powers = []
+    for part in (*np.split(sound, channels), sound):
+        meter = LoudnessMeter(RATE, len(part))
+        for start in range(0, 2 * RATE, 7001):
+            meter.add(part[:, start : start + 7001])
+        powers.append(10 ** (meter.integrated() / 10))
+    assert powers[-1] == pytest.approx(sum(powers[:-1]), rel=1e-9)
+
+
 def test_true_peak_sees_between_the_samples() -> None:
     """A sine of a quarter of the rate, sampled at ±45°, peaks 3 dB above its samples."""
     sine = 0.5 * np.sin(2 * np.pi * 0.25 * np.arange(RATE) + np.pi / 4) * np.hanning(RATE)
@@ -81,6 +94,35 @@ def test_true_peak_is_that_of_the_sound_at_four_times_its_rate(size: int) -> Non
     expected = 20 * math.log10(np.abs(soxr.resample(sound.T.astype(float), RATE, 4 * RATE, "VHQ")).max())
     assert meter.decibels() == pytest.approx(expected, abs=0.03)
     assert peaks_between_samples(sound, float(np.abs(sound).max())).max() == peaks_between_samples(sound).max()
+
+
+def clicks(stretches: int = 40) -> np.ndarray:
+    """(2, S) with a click here and there."""
+    generator = np.random.default_rng(3)
+    return generator.standard_normal((2, stretches * STRETCH)) * (generator.random((2, stretches * STRETCH)) > 0.99)
+
+
+def dull(stretches: int = 40) -> np.ndarray:
+    """The same below a twentieth of the highest frequency."""
+    low_pass = 0.05 * np.sinc(0.05 * np.arange(-60, 61)) * np.hanning(121)
+    return np.stack([np.convolve(channel, low_pass, "same") for channel in clicks(stretches)])
+
+
+def highest_between(stretches: int = 40) -> np.ndarray:
+    """Samples of ±1 whose signs are those of the filter that reads between two of them: no others have a higher peak there."""
+    impulse = soxr.resample(np.pad([1.0], 512), RATE, 4 * RATE, "HQ")[2::4]
+    signs = np.sign(impulse[411:611][::-1])
+    return np.stack([np.resize(np.pad(signs, 28 + shift), stretches * STRETCH) for shift in (0, 3)])
+
+
+@pytest.mark.parametrize(("sound", "tight"), [(clicks(), 3.0), (dull(), 1.04), (highest_between(), 1.25)])
+def test_no_true_peak_is_above_what_the_samples_bound(sound: np.ndarray, tight: float) -> None:
+    """In each stretch the resampled sound stays under the bound, by which most of it is passed over; the bound is no idle one."""
+    most = np.empty(sound.shape[1] // STRETCH - 2, np.float32)  # without the first and the last stretch, as the meter asks
+    _bounds_loop(sound.astype(np.float32), STRETCH, most)
+    fine = np.abs(soxr.resample(sound.T, RATE, 4 * RATE, "HQ")).max(1)[4 * STRETCH : 4 * (sound.shape[1] - STRETCH)]
+    assert np.all(fine.reshape(len(most), -1).max(1) <= most)
+    assert most.max() < tight * fine.max()
 
 
 def limited(sound: np.ndarray, ceiling: float, size: int) -> np.ndarray:

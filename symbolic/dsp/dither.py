@@ -35,15 +35,15 @@ def quantise(
         raise ValueError(f"bit_depth is {bit_depth}: 2 to 24 is wanted")
     steps = 2 ** (bit_depth - 1)
     noise = _noise(sound.shape, dither, generator)
-    # Double precision, because a float32 has no room for the dither of 24 bits beside a loud sample.
-    scaled = sound.astype(np.float64) * steps
+    whole = np.empty(sound.shape, np.int32)
     if shaping is None:
-        return np.clip(np.rint(scaled + noise), -steps, steps - 1).astype(np.int32)
+        _plain_loop(np.ascontiguousarray(sound).reshape(-1), noise.reshape(-1), steps, whole.reshape(-1))
+        return whole
     if memory is None:
         memory = np.zeros((len(sound), len(shaping)))
-    whole = np.zeros(sound.shape, np.int32)
-    spread = np.broadcast_to(np.asarray(noise, np.float64), scaled.shape)
-    _shaped_loop(np.ascontiguousarray(scaled), np.ascontiguousarray(spread), np.asarray(shaping, np.float64), memory, steps, whole)
+    # Double precision, because a float32 has no room for the dither of 24 bits beside a loud sample.
+    scaled = sound.astype(np.float64) * steps
+    _shaped_loop(np.ascontiguousarray(scaled), noise.astype(np.float64), np.asarray(shaping, np.float64), memory, steps, whole)
     return whole
 
 
@@ -75,14 +75,25 @@ def hearing_weight(frequency: np.ndarray, span: float = SHAPING_SPAN) -> np.ndar
     return 10 ** (-np.clip(threshold - threshold.min(), 0, span) / 10)
 
 
-def _noise(shape: tuple[int, ...], dither: str, generator: np.random.Generator) -> np.ndarray | float:
+def _noise(shape: tuple[int, ...], dither: str, generator: np.random.Generator) -> np.ndarray:
     if dither == "tpdf":
-        return generator.random(shape, np.float32) - generator.random(shape, np.float32)
+        noise = generator.random(shape, np.float32)
+        noise -= generator.random(shape, np.float32)
+        return noise
     if dither == "rpdf":
         return generator.random(shape, np.float32) - np.float32(0.5)
     if dither == "none":
-        return 0.0
+        return np.zeros(shape, np.float32)
     raise ValueError(f"dither is {dither!r}: {', '.join(DITHERS)} are known")
+
+
+@compiled
+def _plain_loop(sound: np.ndarray, noise: np.ndarray, steps: int, whole: np.ndarray) -> None:
+    """Each sample (S,) for itself."""
+    lowest, highest = -float(steps), float(steps - 1)
+    for sample in range(len(whole)):
+        value = np.rint(np.float64(sound[sample]) * steps + noise[sample])
+        whole[sample] = np.int32(min(max(value, lowest), highest))
 
 
 @compiled

@@ -38,8 +38,7 @@ class LoudnessMeter:
         steps = -(-(self._since + block.shape[1]) // self.step)
         energies = np.zeros(steps)
         energies[: len(self._begun)] = self._begun
-        for channel, memory in zip(np.asarray(block), self._memory, strict=True):
-            _weighted_loop(np.ascontiguousarray(channel), self._sections, memory, self.step, self._since, energies)
+        _weighted_loop(np.ascontiguousarray(block), self._sections, self._memory, self.step, self._since, energies)
         whole, self._since = divmod(self._since + block.shape[1], self.step)
         self._energies.append(energies[:whole])
         self._begun = energies[whole:].copy()
@@ -86,26 +85,34 @@ def _high_pass(quality: float, centre: float, sample_rate: int) -> np.ndarray:
 
 @compiled
 def _weighted_loop(sound: np.ndarray, sections: np.ndarray, memory: np.ndarray, step: int, since: int, energies: np.ndarray) -> None:
-    """Add the energy of a channel (S,) after both sections to that of each step, of which the first has begun `since` samples ago.
+    """Add the energy of all channels (C, S) after both sections to that of each step, of which the first has begun `since` samples ago.
 
-    Transposed direct form II, as in scipy's `sosfilt`; memory (2, 2) is advanced.
+    Transposed direct form II, as in scipy's `sosfilt`; memory (C, 2, 2) is advanced. Two channels go side by side, because a sample
+    waits for the one before it; the last of an odd number goes beside itself and counts once.
     """
     b0, b1, b2, a1, a2 = sections[0, 0], sections[0, 1], sections[0, 2], sections[0, 4], sections[0, 5]
     d0, d1, d2, c1, c2 = sections[1, 0], sections[1, 1], sections[1, 2], sections[1, 4], sections[1, 5]
-    p, q, r, s = memory[0, 0], memory[0, 1], memory[1, 0], memory[1, 1]
-    place, begin = 0, 0
-    while begin < sound.shape[0]:
-        part = sound[begin : begin + step - since]
-        energy = 0.0
-        for sample in range(len(part)):
-            x = np.float64(part[sample])
-            y = b0 * x + p
-            p = b1 * x - a1 * y + q
-            q = b2 * x - a2 * y
-            z = d0 * y + r
-            r = d1 * y - c1 * z + s
-            s = d2 * y - c2 * z
-            energy += z * z
-        energies[place] += energy
-        place, begin, since = place + 1, begin + len(part), 0
-    memory[0, 0], memory[0, 1], memory[1, 0], memory[1, 1] = p, q, r, s
+    last = sound.shape[0] - 1
+    for one in range(0, last + 1, 2):
+        other = min(one + 1, last)
+        counted = 1.0 if other > one else 0.0
+        p, q, r, s = memory[one, 0, 0], memory[one, 0, 1], memory[one, 1, 0], memory[one, 1, 1]
+        t, u, v, w = memory[other, 0, 0], memory[other, 0, 1], memory[other, 1, 0], memory[other, 1, 1]
+        place, begin, until = 0, 0, step - since
+        while begin < sound.shape[1]:
+            part, beside = sound[one, begin:until], sound[other, begin:until]
+            energy = energy_beside = 0.0
+            for sample in range(len(part)):
+                x, x_beside = np.float64(part[sample]), np.float64(beside[sample])
+                y, y_beside = b0 * x + p, b0 * x_beside + t
+                p, t = b1 * x - a1 * y + q, b1 * x_beside - a1 * y_beside + u
+                q, u = b2 * x - a2 * y, b2 * x_beside - a2 * y_beside
+                z, z_beside = d0 * y + r, d0 * y_beside + v
+                r, v = d1 * y - c1 * z + s, d1 * y_beside - c1 * z_beside + w
+                s, w = d2 * y - c2 * z, d2 * y_beside - c2 * z_beside
+                energy += z * z
+                energy_beside += z_beside * z_beside
+            energies[place] += energy + counted * energy_beside
+            place, begin, until = place + 1, until, until + step
+        memory[one, 0, 0], memory[one, 0, 1], memory[one, 1, 0], memory[one, 1, 1] = p, q, r, s
+        memory[other, 0, 0], memory[other, 0, 1], memory[other, 1, 0], memory[other, 1, 1] = t, u, v, w

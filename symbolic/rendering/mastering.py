@@ -14,6 +14,7 @@ import numpy as np
 from symbolic.dsp.loudness import LoudnessMeter
 from symbolic.dsp.peaks import Limiter, TruePeakMeter
 from symbolic.dsp.units import db_to_gain
+from symbolic.rendering.ahead import ahead
 
 TARGET_LUFS = -16.0
 CEILING_DBTP = -1.0
@@ -70,7 +71,7 @@ def find_master(mix: Blocks, measure: Measure, sample_rate: int) -> Master:
     master = Master(min(gain, most), ceiling)
     for _ in range(MOST_ROUNDS):
         meter = Meter(sample_rate)
-        for _, block in mastered(mix(), master, sample_rate):
+        for _, block in ahead(mastered(mix(), master, sample_rate)):
             meter.add(block)
         found = meter.result()
         missing = min(TARGET_LUFS - found.lufs, most - master.gain)

@@ -14,11 +14,13 @@ import numpy as np
 
 from symbolic.dsp.partitioned_convolution import PartitionedConvolution
 from symbolic.dsp.reverb import room_response
+from symbolic.rendering.ahead import ahead
 from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.learned_part import LearnedPart
 from symbolic.rendering.performance import Part
 from symbolic.rendering.phrase_player import batches, play_together
 from symbolic.rendering.sources import LearnedSource, Source, SynthesizedSource
+from symbolic.rendering.sympathetic import ResonantSource
 from symbolic.rendering.voices import NotePlayer
 from symbolic.rendering.wavenet_part import WavenetPart
 from symbolic.rendering.wavenet_source import WavenetSource
@@ -52,21 +54,29 @@ def mix_blocks(
     """
     size = block_samples or round(BLOCK_SECONDS * sample_rate)
     rooms = [PartitionedConvolution(room_response(sample_rate), _room_block(size)) for _ in (parts if stems else [None])]
-    places = stage_places(parts)
+    # Rooms sound while the next block is played.
+    for dry, wet, last in ahead(_played(parts, sample_rate, size, workers, learned or {}, rooms[0].tail)):
+        if stems:
+            separate = [(one + room.process(send))[:, :last] for one, send, room in zip(dry, wet, rooms, strict=True)]
+            yield Block(_sum(separate), separate)
+        else:
+            yield Block((_sum(dry) + rooms[0].process(_sum(wet)))[:, :last], [])
+
+
+def _played(
+    parts: Sequence[Part], sample_rate: int, size: int, workers: int | None, learned: Mapping[int, LearnedPart | WavenetPart], tail: int
+) -> Iterator[tuple[Sequence[np.ndarray], Sequence[np.ndarray], int]]:
+    """Of each block what the parts play, what they send to the room, and how many samples count; until `tail` samples after the end."""
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        sources = [_source(part, place, sample_rate, (learned or {}).get(part.index)) for part, place in zip(parts, places, strict=True)]
+        places = stage_places(parts)
+        sources = [_source(part, place, sample_rate, learned.get(part.index)) for part, place in zip(parts, places, strict=True)]
         start, end = 0, 1
         while start < end:
             _advance(sources, start + size, pool)
             all_begun = all(source.begun for source in sources)
-            end = max(source.end for source in sources) + rooms[0].tail if all_begun else start + size + 1
+            end = max(source.end for source in sources) + tail if all_begun else start + size + 1
             dry, wet = zip(*(source.take(start, size) for source in sources), strict=True)
-            last = min(size, end - start)
-            if stems:
-                separate = [(one + room.process(send))[:, :last] for one, send, room in zip(dry, wet, rooms, strict=True)]
-                yield Block(_sum(separate), separate)
-            else:
-                yield Block((_sum(dry) + rooms[0].process(_sum(wet)))[:, :last], [])
+            yield dry, wet, min(size, end - start)
             start += size
 
 
@@ -108,6 +118,8 @@ def _source(part: Part, place: float, sample_rate: int, played: LearnedPart | Wa
         return WavenetSource(part, place, sample_rate, played)
     if played is None:
         return SynthesizedSource(part, place, sample_rate)
+    if played.struck is not None and played.struck.dampers is not None:
+        return ResonantSource(part, place, sample_rate, played.struck)
     if played.struck is not None or played.kit is not None:
         return SynthesizedSource(part, place, sample_rate, played.struck, played.kit)
     return LearnedSource(part, place, sample_rate, played)

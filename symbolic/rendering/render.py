@@ -22,7 +22,7 @@ from symbolic.rendering.learned_part import LearnedPart, learned_parts
 from symbolic.rendering.mastering import Master, Measure, Meter, find_master, mastered
 from symbolic.rendering.mixing import Block, mix_blocks, song_seconds
 from symbolic.rendering.note_cache import NoteCache
-from symbolic.rendering.output import AudioFile, check_format
+from symbolic.rendering.output import AudioFile, check_format, frames_of
 from symbolic.rendering.performance import Part, perform
 from symbolic.rendering.spill import Spill
 from symbolic.rendering.wavenet_part import NAME, WavenetPart, wavenet_parts
@@ -111,7 +111,7 @@ def render_file(
         for block in _followed(parts, played, sample_rate, folder is not None, progress):
             meter.add(block.mix)
             for spill, sound in zip(spills, (block.mix, *block.stems), strict=True):
-                spill.add(sound.T)
+                spill.add(frames_of(sound))
         master = find_master(lambda: _blocks(spills[0], sample_rate), meter.result(), sample_rate)
         names = [] if stem_folder is None else [stem_folder / f"{name}{path.suffix}" for name in stem_names(parts)]
         measure = _write([target, *names], path.suffix, spills, master, sample_rate, bit_depth)
@@ -181,16 +181,21 @@ def _followed(
 
 def _write(paths: Sequence[Path], suffix: str, spills: Sequence[Spill], master: Master, sample_rate: int, bit_depth: int) -> Measure:
     """Apply the master to the mix and its gain to the stems; the measure is of what stands in the mix's file."""
-    meter = Meter(sample_rate)
     with contextlib.ExitStack() as opened:
         files = [
             opened.enter_context(AudioFile(path, suffix, sample_rate, bit_depth, spills[0].rows, seed)) for seed, path in enumerate(paths)
         ]
         stems = [_Reader(_blocks(spill, sample_rate)) for spill in spills[1:]]
-        for gains, sound in ahead(mastered(_blocks(spills[0], sample_rate), master, sample_rate)):
-            meter.add(files[0].write(sound))
-            for file, stem in zip(files[1:], stems, strict=True):
-                file.write(stem.next(len(gains)) * gains)
+
+        def written() -> Iterator[np.ndarray]:
+            for gains, sound in ahead(mastered(_blocks(spills[0], sample_rate), master, sample_rate)):
+                yield files[0].write(sound)
+                for file, stem in zip(files[1:], stems, strict=True):
+                    file.write(stem.next(len(gains)) * gains)
+
+        meter = Meter(sample_rate)
+        for sound in ahead(written()):
+            meter.add(sound)
     return meter.result()
 
 
