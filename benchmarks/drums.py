@@ -2,10 +2,11 @@
 
     python benchmarks/bank_hits.py /usr/share/sounds/sf2/FluidR3_GM.sf2 0 FOLDER
     python benchmarks/drums.py FOLDER drums [--bank /usr/share/sounds/sf3/MuseScore_General.sf3]
+    python benchmarks/drums.py BRUSHES drums-brush --beside drums --program 40 [--bank …]
 
 FOLDER holds the recordings that the kit was measured from; the second and fourth velocity of each key were held out. For each key: the
 mean of Magenta's spectral loss at 16 kHz in the first second of these hits, at the recording's level, from the onset on, of the kit, of
-the synthesizer's drum, and with --bank of another bank's standard kit played by FluidSynth.
+the synthesizer's drum, with --beside of another measured kit, and with --bank of another bank's kit of a --program played by FluidSynth.
 """
 
 import argparse
@@ -18,10 +19,17 @@ from bank_hits import bank_hits
 
 from symbolic.corpus.recordings.pieces import find_recordings
 from symbolic.models.voices.bundled import voice_folder
-from symbolic.models.voices.drums import load_kit
+from symbolic.models.voices.drums import SAMPLE_RATE, DrumKit, load_kit
+from symbolic.rendering.drum_hits import DrumSound
 from symbolic.rendering.drums import drum_preset
-from symbolic.training.voices.drums import DrumSettings, divided, formula_hit, from_onset, heard, loss_beside
+from symbolic.rendering.performance import PlayedNote
+from symbolic.training.voices.drums import DrumSettings, divided, formula_hit, from_onset, heard, loss_beside, played
 from symbolic.training.voices.struck import loss_of_sound
+
+
+def stroke(kit: DrumKit, key: int, velocity: int) -> np.ndarray:
+    """A stroke on a kit (S,), mono."""
+    return played(DrumSound(drum_preset(key), kit, PlayedNote(0.0, 1.0, 1.0, key, velocity, 0), SAMPLE_RATE))
 
 
 def main() -> None:
@@ -29,15 +37,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=Path)
     parser.add_argument("kit")
+    parser.add_argument("--beside", help="another measured kit")
     parser.add_argument("--bank", help="another SoundFont")
+    parser.add_argument("--program", type=int, default=0, help="of its kit on channel 10")
     options = parser.parse_args()
     kit, settings = load_kit(voice_folder(options.kit)), DrumSettings()
     hits = [hit for hit in divided([heard(path, settings) for path in find_recordings(options.recordings)])[1] if hit.key in kit.measured]
     players: dict[str, Callable[[int, int], np.ndarray | None]] = {"synthesizer": formula_hit}
+    if options.beside:
+        second = load_kit(voice_folder(options.beside))
+        players[options.beside] = lambda key, velocity: stroke(second, key, velocity) if key in second.measured else None
     if options.bank:
         strengths = tuple(sorted({hit.velocity for hit in hits}))
         keys = [hit.key for hit in hits]
-        other = bank_hits(options.bank, 0, range(min(keys), max(keys) + 1), strengths, 2.0)
+        other = bank_hits(options.bank, options.program, range(min(keys), max(keys) + 1), strengths, 2.0)
         players["other bank"] = lambda key, velocity: other.get((key, velocity))
     losses: dict[int, list[list[float]]] = {}
     for hit in hits:

@@ -2,7 +2,8 @@
 
     python benchmarks/struck.py FOLDER VOICE --program 0 [--beside 60] [--bank /usr/share/sounds/sf3/default-GM.sf3]
 
-FOLDER holds the recordings that VOICE was measured from; VOICE/voice.json tells which were held out. Told are means in the first second
+FOLDER holds the recordings that VOICE was measured from; VOICE/voice.json tells which were held out. Or it holds others, and --only says
+which of them count, by a word in their names, such as mezzo-forte. Told are means in the first second
 of these notes, at the recording's level: Magenta's spectral loss at 16 kHz, and the decibels by which spectra differ within 60 dB of the
 loudest; of the voice, of the synthesizer's program, with --beside of the orchestral voices that play another program, and with --bank of
 FluidSynth. Tuning is taken out of the first two; the others are in equal temperament, as recordings of a stretched piano are not.
@@ -19,7 +20,7 @@ import soundfile
 from rendering_notes import learned, scale
 from symusic import Note, Score, Tempo, Track
 
-from symbolic.corpus.recordings.pieces import SAMPLE_RATE
+from symbolic.corpus.recordings.pieces import SAMPLE_RATE, find_recordings
 from symbolic.models.voices.bundled import voice_folder
 from symbolic.models.voices.struck import load_struck
 from symbolic.rendering.instruments import PROGRAMS
@@ -60,11 +61,15 @@ def main() -> None:
     parser.add_argument("--program", type=int, default=0)
     parser.add_argument("--beside", type=int, help="a program that orchestral voices play")
     parser.add_argument("--bank")
+    parser.add_argument("--only", help="recordings of another make: those whose names hold this word")
     options = parser.parse_args()
     voice = load_struck(voice_folder(options.voice))
     facts = json.loads((voice_folder(options.voice) / "voice.json").read_text())
     settings = StruckSettings(hold_out=facts.get("hold_out", "note"))
-    notes = [recorded(path, settings) for path in divided(options.recordings, settings)[1]]
+    paths = divided(options.recordings, settings)[1]
+    if options.only:
+        paths = [path for path in find_recordings(options.recordings) if options.only in path.stem]
+    notes = [recorded(path, settings) for path in paths]
     held_out = measured(notes, settings, "string" if voice.ratios is None else "modes", voice.sustained)
     made = {
         "voice": [(sound_of(voice, note), note) for note in held_out],

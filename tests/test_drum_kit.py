@@ -14,8 +14,9 @@ from symbolic.errors import InputError
 from symbolic.models.voices.bundled import bundled_kits, bundled_struck, bundled_voices, voice_folder
 from symbolic.models.voices.drums import DrumKit, load_kit, save_kit
 from symbolic.rendering.controls import velocity_gain
-from symbolic.rendering.drum_hits import DRAWS, DrumSound, draws_of, plays_kit
-from symbolic.rendering.drums import drum_preset
+from symbolic.rendering.drum_hits import DRAWS, DrumSound, draws_of
+from symbolic.rendering.drum_kits import drum_kit, kit_of, kit_program
+from symbolic.rendering.drums import CHOKES, choke_times, drum_preset
 from symbolic.rendering.learned_part import learned_parts
 from symbolic.rendering.mixing import mix_blocks
 from symbolic.rendering.performance import Part, PlayedNote, perform
@@ -23,6 +24,9 @@ from symbolic.training.voices.drums import DrumSettings, formula_hit, heard, los
 from symbolic.training.voices.drums import played as sound_of
 
 RATE = 48000
+KITS = {
+    8: "drums-room", 16: "drums-power", 24: "drums-electronic", 25: "drums-808", 32: "drums-jazz", 40: "drums-brush", 48: "drums-orchestra",
+}  # fmt: skip
 DRUM = ((180.0, 0.5, 0.6), (331.0, 0.3, 0.4), (1270.0, 0.2, 0.2))  # hertz, T60 in seconds, amplitude
 BELL = ((820.0, 1.5, 0.5), (834.0, 0.9, 0.3), (3333.0, 0.8, 0.3))
 
@@ -249,6 +253,8 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path):
         DrumSettings(modes=500)
     with pytest.raises(InputError, match="velocity is 0; 1 to 127"):
         DrumSettings(velocity=0)
+    with pytest.raises(InputError, match="0 to 40 dB"):
+        DrumSettings(softer=-1)
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "config.json").write_text("{}")
     with pytest.raises(InputError, match="already"):
@@ -256,8 +262,8 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path):
 
 
 def test_the_bundled_kit_has_the_keys_of_general_midi_and_a_card():
-    assert bundled_kits() == ["drums"]
-    assert not {"drums"} & {*bundled_voices(), *bundled_struck()}
+    assert set(bundled_kits()) == {"drums", *KITS.values()}
+    assert not set(bundled_kits()) & {*bundled_voices(), *bundled_struck()}
     bundled = load_kit(voice_folder("drums"))
     assert bundled.measured >= set(range(35, 82))
     assert (voice_folder("drums") / "drums.safetensors").stat().st_size < 2_000_000
@@ -272,11 +278,89 @@ def test_drums_of_a_score_are_played_by_the_kit_where_it_has_the_key():
     length = min(learned.shape[1], synthesized.shape[1])
     assert np.abs(learned[:, :length] - synthesized[:, :length]).max() > 0.05
     assert np.array_equal(learned, symbolic.render(beat, 16000))
-    for other in (drum_score((0, 20, 90)), drum_score((0, 36, 90), kit=25), drum_score((0, 45, 90), kit=48)):  # no key; other kits
+    for other in (drum_score((0, 20, 90)), drum_score((0, 36, 90), kit=56)):  # a key without a hit; effects
         assert np.array_equal(symbolic.render(other, 16000), symbolic.render(other, 16000, voices="synthesized"))
-    assert [plays_kit(program) for program in (0, 8, 16, 24, 25, 32, 40, 48, 56, 127)] == [
-        True, True, True, False, False, True, True, False, False, True,
-    ]  # fmt: skip
+
+
+def test_each_program_of_channel_10_has_its_kit():
+    assert {program: kit_program(program).kits for program in KITS} == {program: (name, "drums") for program, name in KITS.items()}
+    for program, like in ((7, 0), (15, 8), (23, 16), (31, 25), (39, 32), (47, 40), (55, 48), (57, 0), (127, 0)):
+        assert kit_program(program) == kit_program(like)
+    assert kit_program(0).kits == ("drums",)
+    assert kit_program(56).kits == ()
+    assert kit_of(56) is None
+    standard = drum_kit(("drums",))
+    for program, name in KITS.items():
+        own, whole = load_kit(voice_folder(name)), kit_of(program)
+        assert whole is not None
+        assert whole.measured == standard.measured | own.measured
+        assert {36} <= own.measured < standard.measured
+        assert "MIT" in (voice_folder(name) / "README.md").read_text()
+        assert (voice_folder(name) / "drums.safetensors").stat().st_size < 160_000
+
+
+def test_a_brush_on_the_snare_is_no_stick_and_an_unknown_kit_is_the_standard_one():
+    stick, brush, unknown = (symbolic.render(drum_score((0, 38, 90), kit=program), 16000) for program in (0, 40, 100))
+    assert np.array_equal(stick, unknown)
+    length = min(stick.shape[1], brush.shape[1])
+    one, other = stick[:, :length].mean(0), brush[:, :length].mean(0)
+    assert abs(one @ other) / np.sqrt((one @ one) * (other @ other)) < 0.3
+    block = np.array([symbolic.render(drum_score((0, 76, 90), kit=program), 16000) for program in (0, 40)])
+    assert np.array_equal(block[0], block[1])  # brushes have no woodblock of their own
+
+
+@pytest.mark.parametrize("program", [8, 16, 24, 25, 32, 40, 48])
+def test_the_kicks_of_kits_differ(program: int):
+    whole, standard = kit_of(program), drum_kit(("drums",))
+    assert whole is not None
+    one, other = stroke(standard, 36)[:9600], stroke(whole, 36)[:9600]
+    length = min(len(one), len(other))
+    assert abs(one[:length] @ other[:length]) / np.sqrt((one @ one) * (other @ other)) < 0.9
+    assert -7 < loudness(stroke(whole, 36, 96)) - loudness(stroke(standard, 36, 96)) < 6
+
+
+def test_timpani_of_the_orchestra_ring_on_where_a_hi_hat_is_stopped():
+    notes = tuple(PlayedNote(place / 2, place / 2, place / 2, key, 90, place) for place, key in enumerate((46, 42, 29, 27)))
+    assert choke_times(notes, CHOKES) == [0.5, None, None, None]
+    assert choke_times(notes, kit_program(48).chokes) == [None, None, 1.5, None]
+    rings, stopped = (
+        symbolic.render(drum_score((0, 46, 90), (120, 42, 10), kit=program), 16000).mean(0)[8000:12000] for program in (48, 0)
+    )
+    assert loudness(rings) > loudness(stopped) + 20
+
+
+def test_a_kit_over_another_has_its_hits_where_it_lacks_them(kit: DrumKit):
+    names = [name for name in DrumKit.__dataclass_fields__ if name not in ("centres", "times")]
+    snare = DrumKit(**{**vars(kit), **{name: getattr(kit, name)[kit.keys == 38] for name in names}})
+    louder = DrumKit(**{**vars(snare), "gains": 2 * snare.gains})
+    both = louder.over(kit)
+    assert both.keys.tolist() == kit.keys.tolist()
+    assert np.array_equal(stroke(both, 38), 2 * stroke(kit, 38))
+    assert np.array_equal(stroke(both, 77), stroke(kit, 77))
+    assert np.array_equal(stroke(kit.over(louder), 38), stroke(kit, 38))
+    assert np.array_equal(stroke(snare.over(kit), 42), stroke(kit, 42))
+    with pytest.raises(ValueError, match="other bands or moments"):
+        snare.over(DrumKit(**{**vars(kit), "times": kit.times + 1}))
+
+
+def test_hits_of_another_kit_are_left_out_and_the_others_are_louder_as_they_are_there(folder: Path, tmp_path: Path):
+    (tmp_path / "variant").mkdir()
+    for source in folder.glob("38-*.flac"):  # softer, and the same otherwise
+        sound, rate = soundfile.read(source)
+        soundfile.write(tmp_path / "variant" / source.name, 0.5 * sound, rate, subtype="PCM_24")
+    bells = {"76_forte.wav": 1.2, "77.wav": 0.1, "42_v90.wav": 8.0, "50_v90.wav": 0.5}  # other sounds, the last on a key of its own
+    for name, level in bells.items():
+        soundfile.write(tmp_path / "variant" / name, level * 0.375 * body(DRUM), RATE, subtype="FLOAT")
+    settings = DrumSettings(base=str(folder))
+    facts = train_drums(tmp_path / "variant", tmp_path / "made", settings)
+    assert facts["keys"] == [42, 50, 76, 77]
+    made = load_kit(tmp_path / "made")
+    wanted = loudness(1.2 * 0.375 * body(DRUM)) - loudness(0.375 * body(BELL))
+    assert -6 < wanted < 3
+    for key, louder in ((76, wanted), (77, -6.0), (42, 3.0), (50, 0.0)):
+        assert loudness(stroke(made, key, 96)) == pytest.approx(loudness(formula_hit(key, 96)) + louder, abs=1.0)
+    with pytest.raises(InputError, match="nothing is left to measure"):
+        train_drums(folder, tmp_path / "none", settings)
 
 
 def test_a_key_without_a_hit_is_left_to_the_synthesizer_within_a_part(kit: DrumKit):

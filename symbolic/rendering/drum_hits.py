@@ -26,13 +26,6 @@ NOISE_HOP = 128
 FLUTTER_STEP = 0.004  # seconds
 END_FADE = 0.01  # seconds in which a hit fades where its recording ended
 TONES_KEPT, NOISES_KEPT = 96, 256
-ELECTRONIC_KITS = range(24, 32)
-ORCHESTRA_KIT, EFFECTS_KIT = 48, 56
-
-
-def plays_kit(program: int) -> bool:
-    """Whether a measured standard kit stands for the kit of a program on channel 10: not for electronic drums, timpani and effects."""
-    return program not in ELECTRONIC_KITS and program not in (ORCHESTRA_KIT, EFFECTS_KIT)
 
 
 def draws_of(notes: Sequence[PlayedNote], first: int = 0) -> list[int]:

@@ -223,9 +223,9 @@ def drum_preset(key: int) -> Preset:
     return replace(KIT[nearest], fixed=KIT[nearest].fixed * 2 ** (semitones / 12))
 
 
-def choke_times(notes: tuple[PlayedNote, ...]) -> list[float | None]:
-    """For each stroke, in order of time, the second at which another stroke of its group stops it; None where none does."""
-    group_of = {key: number for number, group in enumerate(CHOKES) for key in group}
+def choke_times(notes: tuple[PlayedNote, ...], groups: tuple[tuple[int, ...], ...] = CHOKES) -> list[float | None]:
+    """For each stroke, in order of time, the second at which another stroke of its group of keys stops it; None where none does."""
+    group_of = {key: number for number, group in enumerate(groups) for key in group}
     following: dict[int, PlayedNote] = {}
     result: list[float | None] = [None] * len(notes)
     for place in range(len(notes) - 1, -1, -1):

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symbolic.dsp.units import hz_to_midi
-from symbolic.models.voices.bundled import bundled_kits, bundled_struck, bundled_voices, voice_folder
-from symbolic.models.voices.drums import DrumKit, load_kit
+from symbolic.models.voices.bundled import bundled_struck, bundled_voices, voice_folder
+from symbolic.models.voices.drums import DrumKit
 from symbolic.models.voices.struck import StruckVoice, load_struck
-from symbolic.rendering.drum_hits import plays_kit
+from symbolic.rendering.drum_kits import kit_of
 from symbolic.rendering.expression import bundled_expression
 from symbolic.rendering.performance import Part, PlayedNote
 from symbolic.rendering.phrase_player import decoder_of
 from symbolic.rendering.phrases import Phrase, phrases_of
 from symbolic.rendering.programs import LearnedProgram, learned_programs, struck_programs
 
-STANDARD_KIT = "drums"
 BEYOND = 1.5  # semitones beyond its recordings that a voice is still told the truth about the pitch
 
 
@@ -42,7 +41,7 @@ def learned_parts(parts: Sequence[Part]) -> dict[int, LearnedPart]:
     found = {}
     for part in parts:
         if part.is_drum:
-            kit = drum_kit(STANDARD_KIT) if plays_kit(part.program) and STANDARD_KIT in bundled_kits() else None
+            kit = kit_of(part.program)
             if kit is not None and any(note.pitch in kit.measured for note in part.notes):
                 found[part.index] = LearnedPart(kit=kit)
             continue
@@ -59,12 +58,6 @@ def learned_parts(parts: Sequence[Part]) -> dict[int, LearnedPart]:
 def struck_voice(name: str) -> StruckVoice:
     """A bundled struck voice, loaded once."""
     return load_struck(voice_folder(name))
-
-
-@functools.cache
-def drum_kit(name: str) -> DrumKit:
-    """A bundled drum kit, loaded once."""
-    return load_kit(voice_folder(name))
 
 
 def _learned(part: Part, program: LearnedProgram) -> LearnedPart:

@@ -11,7 +11,8 @@ from symbolic.models.voices.drums import DrumKit
 from symbolic.models.voices.struck import StruckVoice
 from symbolic.rendering.controls import NoteControls
 from symbolic.rendering.drum_hits import DrumSound, draws_of
-from symbolic.rendering.drums import choke_times, drum_preset
+from symbolic.rendering.drum_kits import kit_program
+from symbolic.rendering.drums import CHOKES, choke_times, drum_preset
 from symbolic.rendering.instruments import PROGRAMS
 from symbolic.rendering.learned_part import LearnedPart
 from symbolic.rendering.performance import Curve, Part, PlayedNote, volume_gain
@@ -102,7 +103,8 @@ class SynthesizedSource(Source):
         self.voices: list[NotePlayer] = []
         self._draws = draws_of(part.notes, part.index) if kit is not None else []
         self._next_note = 0
-        self._stops = choke_times(part.notes) if part.is_drum else [None] * len(part.notes)
+        chokes = CHOKES if kit is None else kit_program(part.program).chokes
+        self._stops = choke_times(part.notes, chokes) if part.is_drum else [None] * len(part.notes)
 
     @property
     def begun(self) -> bool:

@@ -68,6 +68,20 @@ class DrumKit:
         pairs = ((int(places[high - 1]), 1 - share), (int(places[high]), share))
         return [(place, share) for place, share in pairs if share > 0]
 
+    def over(self, base: "DrumKit") -> "DrumKit":
+        """This kit, with the hits of `base` on the keys that it has not. Raises `ValueError` for kits of another shape."""
+        shared = ("centres", "times")
+        if any(not np.array_equal(getattr(self, name), getattr(base, name)) for name in shared):
+            raise ValueError("kits whose noise has other bands or moments cannot be one")
+        left = ~np.isin(base.keys, self.keys)
+        order = np.argsort(np.concatenate([self.keys, base.keys[left]]), kind="stable")
+        tables = {
+            field.name: np.concatenate([getattr(self, field.name), getattr(base, field.name)[left]])[order]
+            for field in fields(self)
+            if field.name not in shared
+        }
+        return DrumKit(**tables, **{name: getattr(self, name) for name in shared})
+
     def noise_at(self, hit: int, seconds: np.ndarray) -> np.ndarray:
         """Decibels (F, B) of a hit's noise at seconds (F,) after the stroke."""
         place = np.log(np.maximum(seconds, self.times[0] / 2))

@@ -58,12 +58,21 @@ class DrumSettings:
     """Of a hit, at most."""
     velocity: int = 100
     """Of hits whose names say nothing."""
+    base: str = ""
+    """A folder with the hits of another kit, to be played on the keys that this one leaves out: keys most of whose hits are the same there
+    are not measured, and others are louder or softer than the synthesizer's by what they are louder or softer than there."""
+    softer: float = 6.0
+    """Decibels by which a key may be softer than in the `base` at most: some kits are not balanced against others."""
+    louder: float = 3.0
+    """Decibels by which it may be louder."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.modes <= 96:
             raise InputError(f"modes is {self.modes}; 0 to 96 are possible")
         if not 1 <= self.velocity <= 127:
             raise InputError(f"velocity is {self.velocity}; 1 to 127 are possible")
+        if not (0 <= self.softer <= 40 and 0 <= self.louder <= 40):
+            raise InputError(f"softer is {self.softer} and louder {self.louder}; 0 to 40 dB are possible")
 
 
 @dataclass(frozen=True)
@@ -91,16 +100,13 @@ def train_drums(
     settings = settings if isinstance(settings, DrumSettings) else load_settings(DrumSettings, settings)
     if (output / "config.json").exists() and not resume:
         raise InputError(f"{output}: a voice is in this folder already; choose another -o")
-    clock, hits = time.perf_counter(), list[HitHeard]()
-    for path in find_recordings(folder):
-        try:
-            hits.append(heard(path, settings, tell))
-        except InputError as error:
-            tell(str(error))
-    if not hits:
-        raise InputError(f"{folder}: no recording that sounds is named by its General MIDI key, such as 38_v80.wav")
+    clock, hits, louder = time.perf_counter(), hits_in(folder, settings, tell), dict[int, float]()
+    if settings.base:
+        hits, louder = beside(hits, hits_in(Path(settings.base), settings, tell), settings)
+        if not hits:
+            raise InputError(f"{folder}: every hit is one of {settings.base}; nothing is left to measure")
     learned, held_out = divided(hits)
-    kit = kit_of(learned, settings)
+    kit = kit_of(learned, settings, louder)
     losses = [loss_beside(kit, hit) for hit in tqdm(held_out, desc="compare", unit="hit", disable=None)]
     facts = {
         "kind": "drums", "name": output.name, "recordings": {
@@ -114,6 +120,19 @@ def train_drums(
     }  # fmt: skip
     save_kit(output, kit, facts)
     return facts
+
+
+def hits_in(folder: Path, settings: DrumSettings, tell: Callable[[str], object]) -> list[HitHeard]:
+    """The hits of a folder; those that are left out are told. Raises `InputError` when there is none named by its key."""
+    hits = list[HitHeard]()
+    for path in find_recordings(folder):
+        try:
+            hits.append(heard(path, settings, tell))
+        except InputError as error:
+            tell(str(error))
+    if not hits:
+        raise InputError(f"{folder}: no recording that sounds is named by its General MIDI key, such as 38_v80.wav")
+    return hits
 
 
 def heard(path: Path, settings: DrumSettings, tell: Callable[[str], object] = lambda line: None) -> HitHeard:
@@ -152,10 +171,30 @@ def divided(hits: list[HitHeard]) -> tuple[list[HitHeard], list[HitHeard]]:
     return learned, held_out
 
 
-def kit_of(hits: list[HitHeard], settings: DrumSettings) -> DrumKit:
-    """The kit of hits in order of key and velocity; of those of a key that are one recording at two levels the louder one counts."""
+def beside(hits: list[HitHeard], base: list[HitHeard], settings: DrumSettings) -> tuple[list[HitHeard], dict[int, float]]:
+    """The hits of keys that are not mostly those of another kit, and the decibels, bounded, by which each key is louder than there."""
+    kept, louder = list[HitHeard](), dict[int, float]()
+    for key in sorted({hit.key for hit in hits}):
+        own, others = ([hit for hit in some if hit.key == key] for some in (hits, base))
+        if 2 * sum(any(_alike(hit, other) for other in others) for hit in own) > len(own):
+            continue
+        kept += own
+        differences = [0.0]
+        if others:
+            nearest = [min(others, key=lambda other: abs(other.velocity - hit.velocity)) for hit in own]
+            pairs = zip(own, nearest, strict=True)
+            differences = [loudness(hit.level * hit.sound) - loudness(other.level * other.sound) for hit, other in pairs]
+        louder[key] = float(np.clip(np.mean(differences), -settings.softer, settings.louder))
+    return kept, louder
+
+
+def kit_of(hits: list[HitHeard], settings: DrumSettings, louder: dict[int, float] | None = None) -> DrumKit:
+    """The kit of hits in order of key and velocity; of those of a key that are one recording at two levels the louder one counts.
+
+    Keys are as loud as the synthesizer's, some `louder` by decibels.
+    """
     kept = [hit for hit, above in zip(hits, [*hits[1:], None], strict=True) if above is None or not _alike(hit, above)]
-    single = [_measured(hit, settings) for hit in tqdm(kept, desc="measure", unit="hit", disable=None)]
+    single = [_measured(hit, settings, (louder or {}).get(hit.key, 0.0)) for hit in tqdm(kept, desc="measure", unit="hit", disable=None)]
     shared = {"centres": single[0].centres, "times": single[0].times}
     names = [name for name in DrumKit.__dataclass_fields__ if name not in shared]
     return DrumKit(**{name: np.concatenate([getattr(kit, name) for kit in single]) for name in names}, **shared)
@@ -218,14 +257,14 @@ def _alike(one: HitHeard, other: HitHeard) -> bool:
     return bool(first @ second > ALIKE * np.sqrt((first @ first) * (second @ second)))
 
 
-def _measured(hit: HitHeard, settings: DrumSettings) -> DrumKit:
-    """A kit of one hit."""
+def _measured(hit: HitHeard, settings: DrumSettings, louder: float) -> DrumKit:
+    """A kit of one hit, `louder` than the synthesizer's by decibels."""
     half = TRANSIENT // 2 / SAMPLE_RATE
     modes = find_modes(hit.sound, SAMPLE_RATE, settings.modes, half)
     rows = np.zeros((4, settings.modes))
     rows[:, : len(modes)] = modes.hertz, modes.rates, modes.amplitudes.real, modes.amplitudes.imag
     hertz, rates, cosines, sines = (row[None].astype(np.float32) for row in rows)
-    gain = 10 ** ((loudness(formula_hit(hit.key, REFERENCE)) - loudness(hit.sound)) / 20) / velocity_gain(REFERENCE)
+    gain = 10 ** ((loudness(formula_hit(hit.key, REFERENCE)) + louder - loudness(hit.sound)) / 20) / velocity_gain(REFERENCE)
     key, velocity, gains, seconds = np.array([hit.key, hit.velocity, gain, len(hit.sound) / SAMPLE_RATE], np.float32)[:, None]
     kit = DrumKit(
         key, velocity, gains, seconds, hertz, rates, cosines, sines, np.array(CENTRES, np.float32), np.array(TIMES, np.float32),
