@@ -330,9 +330,9 @@ def test_timpani_of_the_orchestra_ring_on_where_a_hi_hat_is_stopped():
 
 
 def test_a_kit_over_another_has_its_hits_where_it_lacks_them(kit: DrumKit):
-    names = [name for name in DrumKit.__dataclass_fields__ if name not in ("centres", "times")]
-    snare = DrumKit(**{**vars(kit), **{name: getattr(kit, name)[kit.keys == 38] for name in names}})
-    louder = DrumKit(**{**vars(snare), "gains": 2 * snare.gains})
+    tables = {name: getattr(kit, name) for name in DrumKit.__dataclass_fields__}
+    snare = DrumKit(**{name: table if name in ("centres", "times") else table[kit.keys == 38] for name, table in tables.items()})
+    louder = DrumKit(**{name: getattr(snare, name) * (2 if name == "gains" else 1) for name in tables})
     both = louder.over(kit)
     assert both.keys.tolist() == kit.keys.tolist()
     assert np.array_equal(stroke(both, 38), 2 * stroke(kit, 38))
@@ -340,7 +340,7 @@ def test_a_kit_over_another_has_its_hits_where_it_lacks_them(kit: DrumKit):
     assert np.array_equal(stroke(kit.over(louder), 38), stroke(kit, 38))
     assert np.array_equal(stroke(snare.over(kit), 42), stroke(kit, 42))
     with pytest.raises(ValueError, match="other bands or moments"):
-        snare.over(DrumKit(**{**vars(kit), "times": kit.times + 1}))
+        snare.over(DrumKit(**{**tables, "times": kit.times + 1}))
 
 
 def test_hits_of_another_kit_are_left_out_and_the_others_are_louder_as_they_are_there(folder: Path, tmp_path: Path):

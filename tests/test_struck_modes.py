@@ -206,14 +206,28 @@ def test_files_come_back_and_strings_are_written_as_before(bars: StruckVoice, or
 def test_programs_that_are_held_have_voices_that_are_and_bars_have_modes():
     voices = {number: load_struck(voice_folder(name)) for number, name in struck_programs().items()}
     held = {number for number, voice in voices.items() if voice.sustained}
-    assert {16, 17, 18, 19, 52, 53, 54, 91} <= held <= {*range(16, 24), 52, 53, 54, 85, 91}
+    assert {16, 17, 18, 19, 52, 53, 54, 91} <= held <= {*range(16, 24), 29, 30, 52, 53, 54, 58, 59, *range(64, 68), 74, 75, 85, 91}
     assert {9, 11, 12, 13, 14, 47} <= {number for number, voice in voices.items() if voice.ratios is not None}
     for number in held:
         assert voices[number].release is not None
         assert not PROGRAMS[number].one_shot
 
 
-@pytest.mark.parametrize("program", [19, 52])
+def test_reeds_and_voices_have_tables_of_their_own():
+    names = struck_programs()
+    own = {20: "reed-organ", 21: "accordion", 22: "harmonica", 23: "bandoneon", 52: "choir", 53: "voice-oohs", 54: "synth-voice"}
+    assert {number: names[number] for number in own} == own
+    bright = {}
+    for number in own:
+        voice = load_struck(voice_folder(names[number]))
+        assert voice.sustained
+        levels = voice.note(60, 90).partials_at(np.array([1.0]))[0]
+        powers = 10 ** (levels[:20] / 10)
+        bright[number] = float(np.arange(1, len(powers) + 1) @ powers / powers.sum())  # the mean partial
+    assert bright[53] < 0.8 * bright[52] < bright[21]  # oohs, aahs, reeds
+
+
+@pytest.mark.parametrize("program", [19, 21, 52, 53])
 def test_a_chord_of_a_song_has_its_pitches(program: int):
     score, rate = Score(480), 16000
     score.tempos.append(Tempo(0, 60))
