@@ -170,6 +170,22 @@ def test_a_voice_in_blocks_equals_the_voice_at_once(stretched: bool, sizes: list
     np.testing.assert_array_equal(np.concatenate(pieces), harmonic_sound(pitch, amplitudes, HOP, RATE, inharmonicity))
 
 
+@pytest.mark.parametrize("sizes", [(40,), (1,) * 40, (17, 3, 20), (16, 24)])
+def test_a_voice_begins_anew_at_the_phase_it_is_told(sizes: tuple[int, ...]) -> None:
+    """From a frame with a phase on the sound is that of a voice with this phase; before it nothing changes; in blocks of any sizes."""
+    frame, phase = 17, 0.3
+    pitch, amplitudes = np.full(40, 61.7), np.full((40, 5), 0.1)
+    starts = np.where(np.arange(40) == frame, phase, -1.0)
+    voice, ends = HarmonicVoice(5, HOP, RATE), np.cumsum(sizes)
+    parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    pieces = [voice.process(pitch[part], amplitudes[part], None, starts[part]) for part in parts]
+    sound = np.concatenate([*pieces, voice.flush()])
+    cycles = 61.7 * np.arange(40 * HOP) / RATE
+    cycles = np.where(np.arange(40 * HOP) < frame * HOP, cycles, cycles - cycles[frame * HOP] + phase)
+    expected = 0.1 * np.sin(2 * np.pi * cycles[:, None] * np.arange(1, 6)).sum(1)
+    np.testing.assert_allclose(sound, expected, atol=2e-6)
+
+
 def test_a_row_of_a_batch_is_the_row_alone() -> None:
     """No row of a batch knows of the others."""
     rows = [glide(30, 20, seed) for seed in range(3)]

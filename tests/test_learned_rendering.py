@@ -25,7 +25,7 @@ from symbolic.rendering.learned_part import learned_parts
 from symbolic.rendering.mixing import mix_blocks
 from symbolic.rendering.performance import Part, PlayedNote, perform
 from symbolic.rendering.phrase_controls import PhraseCurves
-from symbolic.rendering.phrase_player import RATE, PhrasePlayer, batches, play_together
+from symbolic.rendering.phrase_player import RATE, PhrasePlayer, batches, decoder_of, play_together
 from symbolic.rendering.programs import SYNTHESIZER, learned_programs, program_table
 from symbolic.rendering.sources import LearnedSource
 from symbolic.rendering.voice_response import response_of
@@ -151,6 +151,17 @@ def test_notes_begin_on_time(voice: str, velocity: int) -> None:
     pitches = [middle + 3 * (k % 4) for k in range(6)]
     sound = dry(solo([Note(start, 300, pitch, velocity) for start, pitch in zip(starts, pitches, strict=True)], VOICES[voice]))
     errors = [onset(sound, start / 1000, pitch) for start, pitch in zip(starts, pitches, strict=True)]
+    assert max(map(abs, errors)) <= 0.005, [round(1000 * error, 1) for error in errors]
+
+
+@pytest.mark.parametrize("voice", [voice for voice in HERE if MIDDLE.get(voice, 72) < 60])
+@pytest.mark.parametrize("gap", [250, 507])  # milliseconds: of one phrase, and of phrases of their own
+def test_low_and_soft_notes_begin_on_time(voice: str, gap: int) -> None:
+    """Where a period is longer than the error allowed, it begins on the beat: lowest notes, softly too, are within 5 ms."""
+    lowest = math.ceil(69 + 12 * math.log2(decoder_of(voice).config.lowest_pitch / 440))
+    rows = [(300 + (300 + gap) * k, lowest + 2 * (k // 2), (30, 60)[k % 2]) for k in range(12)]
+    sound = dry(solo([Note(start, 300, pitch, velocity) for start, pitch, velocity in rows], VOICES[voice]))
+    errors = [onset(sound, start / 1000, pitch) for start, pitch, _ in rows]
     assert max(map(abs, errors)) <= 0.005, [round(1000 * error, 1) for error in errors]
 
 

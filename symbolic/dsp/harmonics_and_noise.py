@@ -13,9 +13,12 @@ class HarmonicsAndNoise:
         self._harmonics, self._noise = HarmonicVoice(partials, hop, sample_rate), NoiseVoice(noise_bands, hop, random_seed)
         self._waiting = [np.zeros(0, np.float32), np.zeros(0, np.float32)]
 
-    def process(self, pitch: np.ndarray, amplitudes: np.ndarray, gains: np.ndarray) -> np.ndarray:
-        """Sound (S,) float32 that is ready after frames of pitch (F,) in hertz, amplitudes (F, partials) and gains (F, bands)."""
-        return self._joined(self._harmonics.process(pitch, amplitudes), self._noise.process(gains))
+    def process(self, pitch: np.ndarray, amplitudes: np.ndarray, gains: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
+        """Sound (S,) float32 that is ready after frames of pitch (F,) in hertz, amplitudes (F, partials) and gains (F, bands).
+
+        `starts` (F,) are phases with which frames begin anew, negative for those that go on, as in `HarmonicVoice`.
+        """
+        return self._joined(self._harmonics.process(pitch, amplitudes, None, starts), self._noise.process(gains))
 
     def flush(self) -> np.ndarray:
         """The last samples."""

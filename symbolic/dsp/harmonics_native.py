@@ -29,17 +29,21 @@ class HarmonicVoice:
         self._separate = phases is not None
         self._controls = ControlStream()
 
-    def process(self, pitch: np.ndarray, amplitudes: np.ndarray, inharmonicity: np.ndarray | None = None) -> np.ndarray:
+    def process(
+        self, pitch: np.ndarray, amplitudes: np.ndarray, inharmonicity: np.ndarray | None = None, starts: np.ndarray | None = None
+    ) -> np.ndarray:
         """Sound (S,) float32 of all frames that can be computed by now.
 
-        pitch (F,) hertz; amplitudes (F, K); inharmonicity (F,), given with every block of a voice or with none. Raises `ValueError`
-        when the shapes disagree.
+        pitch (F,) hertz; amplitudes (F, K); inharmonicity (F,), given with every block of a voice or with none. `starts` (F,) are phases
+        of the fundamental, in cycles, with which frames begin anew, negative for frames that go on; partials with phases of their own
+        go on always. Raises `ValueError` when the shapes disagree.
         """
         if amplitudes.shape != (len(pitch), self.partials):
             raise ValueError(f"amplitudes are {amplitudes.shape}: ({len(pitch)}, {self.partials}) is needed")
         self._separate |= inharmonicity is not None
         stretch = np.zeros(len(pitch)) if inharmonicity is None else np.asarray(inharmonicity, np.float64)
-        return self._sound(self._controls.add(np.asarray(pitch, np.float64), np.asarray(amplitudes, np.float32), stretch))
+        starts = np.full(len(pitch), -1.0) if starts is None else np.asarray(starts, np.float64)
+        return self._sound(self._controls.add(np.asarray(pitch, np.float64), np.asarray(amplitudes, np.float32), stretch, starts))
 
     def flush(self) -> np.ndarray:
         """Sound of the last frame, whose control stands on; after this the voice can begin anew with the phases it has."""
@@ -47,7 +51,7 @@ class HarmonicVoice:
         return np.zeros(0, np.float32) if last is None else self._sound(last)
 
     def _sound(self, controls: list[np.ndarray]) -> np.ndarray:
-        pitch, amplitudes, stretch = (np.ascontiguousarray(one) for one in controls)
+        pitch, amplitudes, stretch, anew = (np.ascontiguousarray(one) for one in controls)
         frames, rate = max(0, len(pitch) - 2), float(self.sample_rate)
         if frames and self._separate:
             output = np.empty((frames, self.hop), np.float32)
@@ -55,7 +59,7 @@ class HarmonicVoice:
             return output.reshape(-1)
         heard, steps, starts = np.empty((frames, 3, self.partials), np.float32), np.empty((frames, 3)), np.empty(frames)
         if frames:
-            _controls_loop(pitch, amplitudes, self._phases, self.hop, rate, heard, steps, starts)
+            _controls_loop(pitch, amplitudes, anew, self._phases, self.hop, rate, heard, steps, starts)
         return ladder(heard, steps, starts, self.hop).reshape(-1)
 
 
@@ -97,6 +101,7 @@ def _fundamental(steps: np.ndarray, starts: np.ndarray, hop: int, sounding: np.n
 def _controls_loop(
     pitch: np.ndarray,
     amplitudes: np.ndarray,
+    anew: np.ndarray,
     phases: np.ndarray,
     hop: int,
     sample_rate: float,
@@ -119,6 +124,8 @@ def _controls_loop(
                     way = min(max((0.5 - number * part_of_rate) / 0.03, 0.0), 1.0)
                     level = np.float32(level * way * way * (3.0 - 2.0 * way))
                 heard[frame, d, p] = level if number * highest < 0.5 else np.float32(0.0)
+        if anew[frame + 1] >= 0.0:
+            phase = anew[frame + 1]
         starts[frame] = phase
         phase += (steps[frame, 0] + 4.0 * steps[frame, 1] + steps[frame, 2]) / 6.0
         phase -= math.floor(phase)

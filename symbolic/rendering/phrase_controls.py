@@ -20,7 +20,9 @@ EDGE = 0.008  # seconds from silence to the floor of an attack
 JOINED_FALL, JOINED_RISE, JOINED_END = 0.022, 0.035, 0.06  # seconds of a dip between joined notes, and to silence beyond it
 GLIDE, GLIDING = 0.016, 4.0  # seconds from one pitch to the next; shorter for leaps of more semitones, which players do not slide over
 SWITCH = 0.012  # seconds from one gain to the next
-GATE, GATE_OPEN, GATE_DB = 0.005, 0.0, -30.0  # seconds before the beat: what sounds earlier is held down by so much
+GATE, OPENED, GATE_DB = 0.003, 0.002, -30.0  # seconds before and after the beat: what sounds earlier is held down by so much
+STRUCK, STRUCK_BELOW = 0.0015, 250.0  # seconds after the beat at which a low note (hertz) that stands alone begins a period
+SILENCED = 1.5  # frames that its gain takes to fall to the gate's
 TAIL_HEARD = 0.12  # seconds of silence after which a note's pitch may come with its first sound
 VIBRATO_DELAY, VIBRATO_RISE, VIBRATO_FALL = 0.16, 0.3, 0.04
 SHORTEST_VIBRATO = 0.25  # seconds of a note that is too short for one
@@ -53,7 +55,9 @@ class PhraseCurves:
         self._told = _steps(self._switches, [one.told for one in self.gestures], glide)
         self._gain = _steps(self._switches, [one.gain for one in self.gestures], SWITCH)
         alone = self._switches < np.array([one.start for one in self.gestures])
-        self._gate = _gates(np.array([(a, b.start) for a, b, new in zip(self._switches, self.gestures, alone, strict=True) if new]))
+        self._alone = np.array([(a, b.start) for a, b, new in zip(self._switches, self.gestures, alone, strict=True) if new]).reshape(-1, 2)
+        self._gate = _gates(self._alone)
+        self._begin = phrase.begin
 
     def at(self, time: np.ndarray) -> PhraseControls:
         """The controls at moments (F,) in seconds of the song, which rise."""
@@ -75,6 +79,22 @@ class PhraseCurves:
         pitch, told = np.interp(time, *self._pitch), np.interp(time, *self._told)
         gain = 10 ** ((np.interp(time, *self._gain) + np.interp(time, *self._gate)) / 20)
         return PhraseControls(midi_to_hz(pitch + cents / 100), midi_to_hz(told + cents / 100), loudness, gain)
+
+    def starts(self, time: np.ndarray, seconds: float) -> np.ndarray:
+        """Phases in cycles with which frames begin anew, negative where they go on: for frames with their middles at `time` (F,).
+
+        A low note that stands alone gets a new phase while it is silent, such that a period begins at its beat. There its partials are in
+        step: a note whose periods are many milliseconds long is not heard until one begins.
+        """
+        begins, found = time - seconds / 2, np.full(len(time), -1.0)
+        for moment, beat in self._alone:
+            moment = max(moment + SILENCED * seconds, self._begin)
+            frame = int(np.searchsorted(begins, moment))
+            if frame < len(time) and begins[frame] - seconds < moment and begins[frame] < beat:
+                pitch = self.at(np.linspace(begins[frame], beat, 9)).pitch.mean()
+                if pitch < STRUCK_BELOW:
+                    found[frame] = -pitch * (beat + STRUCK - begins[frame]) % 1.0
+        return found
 
 
 def _loudness_points(gesture: Gesture) -> tuple[np.ndarray, np.ndarray]:
@@ -121,8 +141,7 @@ def _gates(spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not len(spans):
         return np.zeros(1), np.zeros(1)
     first, beat = spans.T
-    shut = np.minimum(first + GATE_OPEN, beat - GATE)
-    times = np.stack([first, shut, beat - GATE, beat - GATE_OPEN], 1)
+    times = np.stack([first, first, beat - GATE, beat + OPENED], 1)
     return np.maximum.accumulate(times.ravel()), np.tile([0.0, GATE_DB, GATE_DB, 0.0], len(spans))
 
 

@@ -66,8 +66,9 @@ class PhrasePlayer:
 
     def sound(self, pitch: np.ndarray, amplitudes: np.ndarray, gains: np.ndarray) -> np.ndarray:
         """What is ready after these frames."""
+        middles = (self.start + (self.frame + np.arange(len(pitch)) + 0.5) * self.hop) / RATE
         self.frame += len(pitch)
-        sound = self._sound.process(pitch, amplitudes, gains)
+        sound = self._sound.process(pitch, amplitudes, gains, self._curves.starts(middles, self.hop / RATE))
         if self.done:
             sound = np.concatenate([sound, self._sound.flush()])
         self.given += len(sound)

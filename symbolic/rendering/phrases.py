@@ -25,6 +25,7 @@ TOUCHING = 0.03  # seconds: notes nearer than this are joined
 LEGATO_DIP, DETACHED_DIP, REPEATED_DIP = 1.0, 4.0, 9.0  # decibels between joined notes
 LEAP_DIP, LEAP_MOST = 0.25, 12  # decibels more for each semitone of a leap, up to so many
 LATE = 0.012  # seconds by which a voice may sound after the loudness it is told; a gate holds down what comes early
+SLOWLY = 0.5  # of the time from 20 dB under the top to 10: by so much a note goes before its beat, to be heard there for certain
 LONGEST_LEAD = 0.03  # seconds by which a soft beginning may go before the beat
 SHORTEST = 0.05  # seconds a note is held at least
 SLOWEST_RELEASE = 0.5  # seconds to fall by 30 dB
@@ -57,7 +58,10 @@ class Gesture:
     @property
     def lead(self) -> float:
         """Seconds by which the first sound goes before `start`."""
-        return 0.0 if self.before is not None else self.shape.attack[ONSET] + LATE
+        if self.before is not None:
+            return 0.0
+        passed, next_passed = self.shape.attack[ONSET : ONSET + 2]
+        return passed + SLOWLY * (next_passed - passed) + LATE
 
 
 @dataclass(frozen=True)
