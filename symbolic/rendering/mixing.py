@@ -20,6 +20,7 @@ from symbolic.rendering.learned_part import LearnedPart
 from symbolic.rendering.performance import Part
 from symbolic.rendering.phrase_player import batches, play_together
 from symbolic.rendering.sources import LearnedSource, Source, SynthesizedSource
+from symbolic.rendering.sympathetic import ResonantSource
 from symbolic.rendering.voices import NotePlayer
 from symbolic.rendering.wavenet_part import WavenetPart
 from symbolic.rendering.wavenet_source import WavenetSource
@@ -117,6 +118,8 @@ def _source(part: Part, place: float, sample_rate: int, played: LearnedPart | Wa
         return WavenetSource(part, place, sample_rate, played)
     if played is None:
         return SynthesizedSource(part, place, sample_rate)
+    if played.struck is not None and played.struck.dampers is not None:
+        return ResonantSource(part, place, sample_rate, played.struck)
     if played.struck is not None or played.kit is not None:
         return SynthesizedSource(part, place, sample_rate, played.struck, played.kit)
     return LearnedSource(part, place, sample_rate, played)

@@ -66,6 +66,7 @@ class Part:
     bend: Curve | None  # semitones
     modulation: Curve | None  # 0 … 1
     reverb: Curve | None  # 0 … 1
+    pedal: tuple[tuple[float, float], ...] = ()  # seconds in which the sustain pedal is down, in order
 
 
 def perform(score: ScoreTick) -> list[Part]:
@@ -118,7 +119,8 @@ def _part(index: int, track: TrackTick, clock: _Clock) -> Part:
     velocities = np.clip(columns["velocity"].astype(int)[order], 1, 127)
     controls = track.controls.numpy()
     events = _Controllers(clock.seconds(controls["time"]), controls["number"].astype(int), controls["value"].astype(float))
-    releases = ends if track.is_drum else _pedalled(starts, ends, pitches, _pedal_spans(track, events, clock))
+    pedal = [] if track.is_drum else _pedal_spans(track, events, clock)
+    releases = _pedalled(starts, ends, pitches, pedal)
     notes = tuple(
         PlayedNote(float(start), float(end), float(release), int(pitch), int(velocity), number)
         for number, (start, end, release, pitch, velocity) in enumerate(zip(starts, ends, releases, pitches, velocities, strict=True))
@@ -134,6 +136,7 @@ def _part(index: int, track: TrackTick, clock: _Clock) -> Part:
         bend=_bend(track, events, clock),
         modulation=_curve(*events.of(1), lambda value: value / 127),
         reverb=_curve(*events.of(91), lambda value: value / 127),
+        pedal=tuple((float(down), float(up)) for down, up in pedal),
     )
 
 

@@ -1,7 +1,10 @@
 """One note of a struck voice: what the synthesizer would compute from a preset, taken from a table of recordings.
 
-Pitch, motion, key-up, place and level are the preset's, so that files stay balanced; the partials' spectrum and decay and the noise of
-the stroke are the voice's. Its loudness is that of a synthesized note: the table says how a note sounds, velocity how loud it is.
+Pitch, motion, place and level are the preset's, so that files stay balanced; the partials' spectrum and decay and the noise of the stroke
+are the voice's, as are the beats of its strings and its dampers where they are told. Its loudness is that of a synthesized note: the table
+says how a note sounds, velocity how loud it is.
+
+A key's strings are not played one by one: each partial's level beats as theirs together would.
 """
 
 import functools
@@ -11,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from symbolic.dsp.compiled import compiled
+from symbolic.dsp.coupled_strings import beats
 from symbolic.dsp.noise_bands import NoiseVoice
 from symbolic.dsp.units import db_to_gain, midi_to_hz
 from symbolic.models.voices.struck import FASTEST, SLOWEST, StruckNote, StruckVoice
@@ -68,6 +72,8 @@ class StruckControls(NoteControls):
         amplitudes = np.empty((len(time), len(table.partials)), np.float32)
         step, scale = self.frame_seconds, self.spectrum.amplitudes
         _fall_loop(table.times, table.partials, scale, time, step, envelope, not table.sustained, amplitudes)
+        if table.strings is not None:
+            amplitudes *= beats(table.strings, self.spectrum.hertz, time)
         return amplitudes
 
     def _seconds(self) -> float:
@@ -112,6 +118,12 @@ def stroke_of(preset: Preset, voice: StruckVoice, pitch: int, velocity: int, sam
     last = np.flatnonzero(loudest > loudest.max() + OVER)[-1]
     natural = float(times[min(last + 1, len(times) - 1)])
     preset = replace(preset, noises=(), transpose=cents / 100)
+    if sounding.strings is not None and preset.detune < CHORUS:
+        sounding, preset = replace(sounding, strings=sounding.strings[: len(levels)][kept]), replace(preset, copies=1)
+    else:
+        sounding = replace(sounding, strings=None)  # copies farther apart beat by themselves
+    if (damped := voice.damped(pitch)) is not None:
+        preset = replace(preset, release=damped)
     if voice.sustained:
         release, copies = voice.release or preset.release, preset.copies if preset.detune >= CHORUS else 1
         preset = replace(preset, attack=SPEAKS, sustain=1.0, ring=math.inf, one_shot=False, release=release, copies=copies)

@@ -8,6 +8,7 @@ The partials are those of a stiff string, or free modes as bars, bells and skins
 Between notes and velocities of the table levels are on straight lines in decibels, partial by partial; beyond its ends they are those of
 the end. A note between two pitches has the modes of the nearer one; where the other has such a mode too, both count by their nearness.
 After its last moment everything falls on as it fell before, or stays, where the voice sustains (an organ, a choir), until the key is up.
+The levels of an instrument with several strings to a key are without their beats; what makes these is told beside them.
 
 Shapes: N pitches, V velocities, P partials, M noise bands, T moments after the stroke.
 """
@@ -25,7 +26,8 @@ from symbolic.models.voices.bundled import TABLE
 from symbolic.models.voices.configuration import table_config
 
 KIND = "symbolic-struck"
-STRINGS, VERSION = 1, 2  # versions of files: of strings that ring, which earlier releases read too; of everything
+# Versions of files: of strings that ring, which earlier releases read too; of free modes and what sustains; of coupled strings and dampers.
+STRINGS, MODES, VERSION = 1, 2, 3
 NOWHERE = 1e6  # ratio of a mode that is not there
 SAME_MODE = 0.02  # how far apart, relatively, two modes of neighbouring pitches are one
 SLOWEST, FASTEST = 1.5, 200.0  # dB a second by which a partial falls on after the last moment
@@ -34,7 +36,8 @@ SLOWEST, FASTEST = 1.5, 200.0  # dB a second by which a partial falls on after t
 @dataclass(frozen=True)
 class StruckNote:
     """One note: decibels at the moments `times` (T,) of partials (P, T) and of bands of noise (M, T); the stiffness B, or the rising
-    ratios (P,) of free modes to the pitch; whether it stays as it is after the last moment."""
+    ratios (P,) of free modes to the pitch; whether it stays as it is after the last moment; the `strings` (P, S, 4) that make its partials
+    beat, as `coupled_strings` tells them."""
 
     times: np.ndarray
     partials: np.ndarray
@@ -42,6 +45,7 @@ class StruckNote:
     stiffness: float = 0.0
     ratios: np.ndarray | None = None
     sustained: bool = False
+    strings: np.ndarray | None = None
 
     def hertz(self, frequency: float, highest: float, most: int) -> np.ndarray:
         """Hertz of the first partials, those below `highest`, at most `most`, of a note of a frequency: a string's first one has it."""
@@ -64,6 +68,8 @@ class StruckNote:
 class StruckVoice:
     """The table: pitches (N,) as MIDI numbers, velocities (V,), times (T,) seconds, stiffness (N,), centres (M,) in hertz,
     partials (N, V, P, T) and noise (N, V, M, T) in decibels, float32; ratios (N, P) of free modes, rising, or None for a string's.
+    strings (N, P, S, 4) make partials beat, those of a note are the ones of the nearest pitch; dampers (D, 2), rising, are pitches and the
+    seconds in which a string falls by 60 dB under its damper. Both are None where they are not known.
 
     `sustained` voices stay as they are while the key is down and then fall by 60 dB in `release` seconds, where it is known."""
 
@@ -77,6 +83,8 @@ class StruckVoice:
     ratios: np.ndarray | None = None
     sustained: bool = False
     release: float | None = None
+    strings: np.ndarray | None = None
+    dampers: np.ndarray | None = None
 
     def note(self, pitch: float, velocity: float) -> StruckNote:
         """What a note of a MIDI pitch and a velocity 1 … 127 is like."""
@@ -87,7 +95,16 @@ class StruckVoice:
             ratios, partials = _nearer_modes((self.ratios[low], self.ratios[high]), (below, above), share)
             return StruckNote(self.times, partials, noise, 0.0, ratios, self.sustained)
         stiffness = np.exp((1 - share) * np.log(self.stiffness[low] + 1e-9) + share * np.log(self.stiffness[high] + 1e-9))
-        return StruckNote(self.times, _mixed(below, above, share), noise, float(stiffness), None, self.sustained)
+        strings = None if self.strings is None else self.strings[high if share > 0.5 else low]
+        return StruckNote(self.times, _mixed(below, above, share), noise, float(stiffness), None, self.sustained, strings)
+
+    def damped(self, pitch: float) -> float | None:
+        """Seconds in which a string of a MIDI pitch falls by 60 dB under its damper; infinite above the last damper, None if not known."""
+        if self.dampers is None:
+            return None
+        if pitch > self.dampers[-1, 0]:
+            return float("inf")
+        return float(np.exp(np.interp(pitch, self.dampers[:, 0], np.log(self.dampers[:, 1]))))
 
     def _layers(self, table: np.ndarray, place: int, velocity: float) -> np.ndarray:
         """A table's (N, V, …) row of a pitch at a velocity."""
@@ -105,7 +122,8 @@ def save_struck(folder: Path, voice: StruckVoice, facts: dict[str, Any], sample_
     half = {name: table.astype(np.float16 if table.ndim > 2 else np.float32) for name, table in tables.items()}
     save_file(half, folder / TABLE)
     (folder / "voice.json").write_text(json.dumps(facts, indent=2) + "\n")
-    version = VERSION if voice.sustained or voice.ratios is not None else STRINGS
+    version = MODES if voice.sustained or voice.ratios is not None else STRINGS
+    version = VERSION if voice.strings is not None or voice.dampers is not None else version
     config = {"kind": KIND, "version": version, "partials": voice.partials.shape[2], "sample_rate": round(sample_rate)}
     if voice.sustained:
         config |= {"sustained": True, "release": voice.release}
@@ -118,7 +136,7 @@ def load_struck(folder: str | Path) -> StruckVoice:
     from safetensors.numpy import load_file
 
     path = Path(folder) / "config.json"
-    content = table_config(path, KIND, (STRINGS, VERSION), "voice")
+    content = table_config(path, KIND, (STRINGS, MODES, VERSION), "voice")
     try:
         tables = load_file(path.with_name(TABLE))
         told: dict[str, Any] = {name: table.astype(np.float32) for name, table in tables.items()}
@@ -126,6 +144,10 @@ def load_struck(folder: str | Path) -> StruckVoice:
         shape = (len(voice.pitches), len(voice.velocities))
         whole = voice.partials.shape[:2] == voice.noise.shape[:2] == shape and all(np.isfinite(table).all() for table in tables.values())
         whole = whole and (voice.ratios is None or voice.ratios.shape == (len(voice.pitches), voice.partials.shape[2]))
+        whole = whole and (
+            voice.strings is None or voice.strings.shape[:2] + voice.strings.shape[3:] == (len(voice.pitches), voice.partials.shape[2], 4)
+        )
+        whole = whole and (voice.dampers is None or (voice.dampers.shape[1:] == (2,) and bool((voice.dampers[:, 1] > 0).all())))
     except Exception as error:  # safetensors raises types of its own
         raise InputError(f"{path.with_name(TABLE)}: cannot be read ({type(error).__name__}: {error}); is the file whole?") from error
     if not whole or not min(shape):

@@ -8,7 +8,7 @@ free modes, if these come nearer so; where most notes last as long as they are h
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from symbolic.corpus.recordings.labels import label_of
 from symbolic.corpus.recordings.pieces import SAMPLE_RATE, find_recordings
+from symbolic.dsp.coupled_strings import NO_STRING
 from symbolic.dsp.held_notes import is_held
 from symbolic.dsp.resampling import resample
 from symbolic.dsp.spectral_loss import SAMPLE_RATE as LOSS_RATE
@@ -79,7 +80,7 @@ def train_struck(
     spectra = [settings.spectrum] if settings.spectrum != "auto" else ["string", "modes"] if held_out else ["string"]
     voices, figures = dict[str, StruckVoice](), dict[str, dict[str, float]]()
     for spectrum in tqdm(spectra, desc="measure", unit="table", disable=None):
-        voices[spectrum] = table_of(measured(learned, settings, spectrum, held), held)
+        voices[spectrum] = table_of(measured(learned, settings, spectrum, held), held, settings.dampers)
         if held_out:
             beside = measured(held_out, settings, spectrum, held)
             figures[spectrum] = figures_of([(sound_of(voices[spectrum], note), note) for note in beside])
@@ -102,7 +103,7 @@ def train_struck(
     return facts
 
 
-def table_of(notes: list[StruckNoteHeard], held: bool = False) -> StruckVoice:
+def table_of(notes: list[StruckNoteHeard], held: bool = False, dampers: Mapping[int, float] | None = None) -> StruckVoice:
     """The table of measured notes: where a layer has not a pitch, a string is read between its neighbours, and modes are those of the
     nearest layer."""
     pitches = np.array(sorted({note.pitch for note in notes}), np.float32)
@@ -116,10 +117,12 @@ def table_of(notes: list[StruckNoteHeard], held: bool = False) -> StruckVoice:
     of_pitch = [next(note for note in notes if note.pitch == pitch) for pitch in pitches]
     ratios = np.array([note.ratios for note in of_pitch], np.float32) if modes else None
     releases = [note.release for note in notes if note.release is not None]
+    damped = np.array(sorted((dampers or {}).items()), np.float32) if dampers else None
     return StruckVoice(
         pitches, velocities, np.array(TIMES, np.float32), _stiffness(pitches, notes), np.array(CENTRES, np.float32),
         np.stack(partials, 1).astype(np.float32), np.stack(noise, 1).astype(np.float32), ratios, held,
         round(float(np.median(releases)), 3) if releases else None,
+        _strings(pitches, notes), damped,
     )  # fmt: skip
 
 
@@ -215,6 +218,19 @@ def _nearest(pitches: np.ndarray, velocity: float, notes: list[StruckNoteHeard])
         nearest = min(abs(note.velocity - velocity) for note in own)
         rows.append(np.mean([note.partials for note in own if abs(note.velocity - velocity) == nearest], axis=0))
     return np.array(rows)
+
+
+def _strings(pitches: np.ndarray, notes: list[StruckNoteHeard]) -> np.ndarray | None:
+    """Strings (N, P, S, 4) of each pitch, of each partial those that leave the least of it in any layer; None where nothing beats."""
+    rows = []
+    for pitch in pitches:
+        own = [note for note in notes if note.pitch == pitch and note.strings is not None and note.untold is not None]
+        if not own:
+            return None
+        best = np.array([note.untold for note in own], float).argmin(0)
+        rows.append(np.array([note.strings for note in own])[best, np.arange(len(best))])
+    strings = np.array(rows, np.float32)
+    return strings if (strings[..., 1] > NO_STRING).any() else None
 
 
 def _stiffness(pitches: np.ndarray, notes: list[StruckNoteHeard]) -> np.ndarray:

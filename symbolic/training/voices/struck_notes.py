@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from symbolic.corpus.recordings.labels import label_of
+from symbolic.corpus.recordings.loops import loop_start
 from symbolic.corpus.recordings.pieces import SAMPLE_RATE, pieces
+from symbolic.dsp.coupled_strings import apart, no_strings
 from symbolic.dsp.decaying_partials import find_string, levels_at, partial_tracks, resynthesized, stiff_partials
 from symbolic.dsp.free_modes import find_modes, tuning_of
 from symbolic.dsp.held_notes import let_go
@@ -31,6 +33,7 @@ CELL = 48  # samples: a millisecond
 FINE, COARSE, FINE_BELOW = 8192, 2048, 700.0  # samples of a spectrum of the noise, and hertz
 NOISE_RANGE = 60.0  # dB under the loudest partial's top below which noise is background
 BELIEVED = 3.0  # dB above what lies between the partials
+BEATING = (0.12, 0.2, 0.35)  # moments at which a partial must stand out for its strings to be told
 NOTHING = -120.0  # dB
 STEADY_PARTIALS = 6  # that a note needs for its stiffness to be believed
 APART, LEAST_APART = 0.2, 30.0  # of the nominal frequency, and hertz: free modes are at least as far from each other
@@ -55,6 +58,9 @@ class StruckSettings:
     """Velocities of parts of file names, where no dynamic is named."""
     velocity: int = 90
     """Of notes whose names say nothing."""
+    dampers: dict[int, float] = field(default_factory=dict)
+    """Seconds in which a damped string falls by 60 dB, by MIDI pitch; the highest named is the last key with a damper. An instrument that
+    has dampers has a pedal, too: its strings resonate. {} for none."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.partials <= 96:
@@ -62,6 +68,9 @@ class StruckSettings:
         for name, choices in (("spectrum", SPECTRA), ("tone", TONES), ("hold_out", DIVISIONS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}; choose {', '.join(choices)}")
+        for pitch, seconds in self.dampers.items():
+            if not (0 <= pitch <= 127 and 0 < seconds < 60):
+                raise InputError(f"dampers say {pitch}: {seconds}; MIDI pitches 0 … 127 and seconds above 0 and below 60 are possible")
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,8 @@ class RecordedNote:
 class StruckNoteHeard:
     """One recording, measured: f / nominal, levels (P, T) and noise (M, T); stiffness of a string, or ratios (P,) of free modes.
 
-    `release` is that of a held note whose recording goes on after the key is up.
+    `release` is that of a held note whose recording goes on after the key is up. The strings (P, S, 4) of partials that beat leave so many
+    decibels (P,) of them untold.
     """
 
     name: str
@@ -92,6 +102,8 @@ class StruckNoteHeard:
     noise: np.ndarray
     ratios: np.ndarray | None = None
     release: float | None = None
+    strings: np.ndarray | None = None
+    untold: np.ndarray | None = None
 
 
 def recorded(path: Path, settings: StruckSettings) -> RecordedNote:
@@ -100,7 +112,9 @@ def recorded(path: Path, settings: StruckSettings) -> RecordedNote:
     if label.note is None:
         raise InputError(f"{path}: its name tells no pitch, such as C4; left out")
     with Recording(path) as recording:
-        sound = next(pieces(recording)).sound.astype(np.float64)
+        looped = loop_start(path)
+        end = None if looped is None else round(looped * SAMPLE_RATE / recording.sample_rate)
+        sound = next(pieces(recording)).sound[:end].astype(np.float64)
     power = np.convolve(sound**2, np.ones(2 * CELL) / (2 * CELL), "same")
     begin = max(0, int(np.argmax(power > ONSET * power.max())) - CELL)
     sound = sound[begin : begin + round(1.3 * TIMES[-1] * SAMPLE_RATE)]
@@ -115,10 +129,13 @@ def as_string(note: RecordedNote, settings: StruckSettings, held: bool) -> Struc
     frequency, stiffness = find_string(note.sound, SAMPLE_RATE, nominal)
     stiffness = 0.0 if held else stiffness
     hertz = stiff_partials(frequency, stiffness, HIGHEST, settings.partials)
-    partials, noise, release = _levels(note.sound, hertz, frequency, settings.partials, held, sides=(1,))
+    partials, noise, release, strings, untold = _levels(note.sound, hertz, frequency, settings.partials, held, sides=(1,))
     believed = stiffness > 0 and len(hertz) >= STEADY_PARTIALS
     tuning = frequency / nominal
-    return StruckNoteHeard(note.name, note.sound, note.pitch, note.velocity, tuning, stiffness, believed, partials, noise, None, release)
+    return StruckNoteHeard(
+        note.name, note.sound, note.pitch, note.velocity, tuning, stiffness, believed, partials, noise, None, release,
+        None if held else strings, None if held else untold,
+    )  # fmt: skip
 
 
 def as_modes(notes: Sequence[RecordedNote], settings: StruckSettings, held: bool) -> list[StruckNoteHeard]:
@@ -127,13 +144,13 @@ def as_modes(notes: Sequence[RecordedNote], settings: StruckSettings, held: bool
     apart, seconds = max(APART * nominal, LEAST_APART), HEARD_HELD if held else HEARD_STRUCK
     hertz = find_modes([note.sound for note in notes], SAMPLE_RATE, nominal, HIGHEST, settings.partials, apart, seconds)
     every = [_levels(note.sound, hertz, apart, settings.partials, held, sides=(-1, 1)) for note in notes]
-    loudest = np.max([partials.max(1) for partials, _, _ in every], axis=0)[: len(hertz)]
+    loudest = np.max([partials.max(1) for partials, *_ in every], axis=0)[: len(hertz)]
     tuning = tuning_of(hertz, loudest, nominal)
     ratios = np.full(settings.partials, NOWHERE)
     ratios[: len(hertz)] = _in_tune(hertz / (nominal * tuning)) if held else hertz / (nominal * tuning)
     return [
         StruckNoteHeard(note.name, note.sound, note.pitch, note.velocity, tuning, 0.0, False, partials, noise, ratios, release)
-        for note, (partials, noise, release) in zip(notes, every, strict=True)
+        for note, (partials, noise, release, *_) in zip(notes, every, strict=True)
     ]
 
 
@@ -159,26 +176,31 @@ def _in_tune(ratios: np.ndarray) -> np.ndarray:
 
 
 def _levels(
-    sound: np.ndarray, hertz: np.ndarray, apart: float, most: int, held: bool, sides: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray, float | None]:
-    """Levels (most, T) of the partials at `hertz`, of the noise (M, T), and the release of a held note.
+    sound: np.ndarray, hertz: np.ndarray, distance: float, most: int, held: bool, sides: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, float | None, np.ndarray, np.ndarray]:
+    """Levels (most, T) of the partials at `hertz`, of the noise (M, T), the release of a held note, and strings (most, S, 4) of what is
+    struck with the decibels (most,) that they leave.
 
-    What lies half of `apart` from a partial, on the less loud of the `sides`, is what it must stand out from.
+    What lies half of the `distance` between partials from one, on the less loud of the `sides`, is what it must stand out from.
     """
     end, release = let_go(sound, SAMPLE_RATE) if held else (len(sound) / SAMPLE_RATE, None)
     sound = sound[: round(end * SAMPLE_RATE)]
-    tracks = partial_tracks(sound, SAMPLE_RATE, hertz, apart)
+    tracks = partial_tracks(sound, SAMPLE_RATE, hertz, distance)
     spacing = tracks.hop / SAMPLE_RATE
-    levels, *beside = (
-        _told(np.abs(powers.amplitudes) ** 2, spacing, end, held, steady=not held)
-        for powers in (tracks, *(partial_tracks(sound, SAMPLE_RATE, hertz + side * apart / 2, apart) for side in sides))
-    )
+    between = [partial_tracks(sound, SAMPLE_RATE, hertz + side * distance / 2, distance) for side in sides]
+    power, strings, untold = np.abs(tracks.amplitudes) ** 2, no_strings(most), np.zeros(most)
+    if len(sides) == 1 and not held:
+        power, strings[: len(hertz)], untold[: len(hertz)] = apart(tracks)
+    powers = [power, *(np.abs(others.amplitudes) ** 2 for others in between)]
+    levels, *beside = (_told(one, spacing, end, held, steady=not held) for one in powers)
     sure = (levels > np.min(beside, axis=0) + BELIEVED) & (held | (np.array(TIMES) < end))[:, None]
+    faint = np.flatnonzero(~sure[np.searchsorted(TIMES, BEATING)].all(0))  # what hardly stands out tells nothing of its strings
+    strings[faint], untold[faint] = no_strings(len(faint)), 0.0
     partials = np.full((most, len(TIMES)), NOTHING)
     for place, (level, there) in enumerate(zip(levels.T, sure.T, strict=True)):
         partials[place] = _fallen_on(level, there, held)
     noise = _noise_levels(sound - resynthesized(tracks, len(sound)), partials.max(), end, held)
-    return partials, noise, release
+    return partials, noise, release, strings, untold
 
 
 def _told(power: np.ndarray, spacing: float, end: float, held: bool, steady: bool) -> np.ndarray:
