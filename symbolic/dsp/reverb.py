@@ -5,6 +5,8 @@ high frequencies, as air and walls make it; left and right are independent, so t
 Sources: J. A. Moorer, "About This Reverberation Business", 1979 (a hall is decaying noise); overlap-add is Stockham 1966.
 """
 
+import functools
+
 import numpy as np
 
 # Octave band edges in hertz and the decay of each band relative to the middle one.
@@ -13,8 +15,9 @@ BAND_DECAYS = (1.05, 1.08, 1.05, 1.0, 0.86, 0.62, 0.4, 0.25)
 REFLECTIONS = ((0.0113, 0.7, -0.5), (0.0171, 0.6, 0.6), (0.0237, 0.5, -0.2), (0.0309, 0.42, 0.35), (0.0387, 0.36, -0.7), (0.0463, 0.3, 0.8))
 
 
+@functools.lru_cache(maxsize=4)
 def room_response(sample_rate: int, t60: float = 1.7, predelay: float = 0.018, seed: int = 1) -> np.ndarray:
-    """Impulse response (2, S) float32 of a hall: T60 in seconds at 1 kHz; each side has the energy 1."""
+    """Impulse response (2, S) float32 of a hall: T60 in seconds at 1 kHz; each side has the energy 1. Made once, not to be written to."""
     length = round((predelay + 1.15 * t60) * sample_rate)
     start = round(predelay * sample_rate)
     # The noise is drawn at one rate per second of sound in every band, so that two sample rates have the same room in kind.
@@ -41,7 +44,9 @@ def room_response(sample_rate: int, t60: float = 1.7, predelay: float = 0.018, s
         response[:, place] += 0.28 * gain * np.array([1 - side, 1 + side]) / 2
     fade = round(0.05 * sample_rate)
     response[:, -fade:] *= np.linspace(1, 0, fade)
-    return (response / np.sqrt((response**2).sum(1, keepdims=True))).astype(np.float32)
+    response = (response / np.sqrt((response**2).sum(1, keepdims=True))).astype(np.float32)
+    response.flags.writeable = False
+    return response
 
 
 class StreamingConvolution:
