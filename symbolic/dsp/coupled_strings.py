@@ -25,6 +25,7 @@ LONGEST, SHORTEST = 250, 16  # looks
 SOUNDING = 45.0  # dB under a partial's top, below which it is not looked at
 EXPLAINED = 8.0  # dB that the strings must take away of a partial
 MORE = 3.0  # dB that they must take away more than one string fewer does
+ALONE = 30.0  # dB that one string takes away where it is the only one
 SLOWEST, FASTEST = 0.3, 120.0  # dB a second
 WIDEST_CENTS, WIDEST = 10.0, 6.0  # and hertz: the strings of a key are not farther apart
 UNDER = 30.0  # dB that a string may be under the loudest one of the key at the beginning
@@ -143,6 +144,8 @@ def _strings(amplitudes: np.ndarray, spacing: float, hertz: float) -> _Vectors |
     windows = np.lib.stride_tricks.sliding_window_view(looks, len(looks) // 2)
     space = np.linalg.svd(windows.T @ windows.conj())[0]
     found, before = None, _vectors(looks, step, space[:, :1]).left
+    if before < -ALONE:
+        return None
     for order in range(2, OTHERS + 2):
         strings = _vectors(looks, step, space[:, :order])
         distance = np.ptp(strings.hertz)

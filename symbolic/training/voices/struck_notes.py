@@ -194,7 +194,8 @@ def _levels(
     powers = [power, *(np.abs(others.amplitudes) ** 2 for others in between)]
     levels, *beside = (_told(one, spacing, end, held, steady=not held) for one in powers)
     sure = (levels > np.min(beside, axis=0) + BELIEVED) & (held | (np.array(TIMES) < end))[:, None]
-    faint = np.flatnonzero(~sure[np.searchsorted(TIMES, BEATING)].all(0))  # what hardly stands out tells nothing of its strings
+    heard = (sure & (levels > levels.max() - NOISE_RANGE))[np.searchsorted(TIMES, BEATING)].all(0)
+    faint = np.flatnonzero(~heard)  # what hardly stands out tells nothing of its strings
     strings[faint], untold[faint] = no_strings(len(faint)), 0.0
     partials = np.full((most, len(TIMES)), NOTHING)
     for place, (level, there) in enumerate(zip(levels.T, sure.T, strict=True)):
