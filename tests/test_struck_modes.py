@@ -199,8 +199,8 @@ def test_files_come_back_and_strings_are_written_as_before(bars: StruckVoice, or
     }  # fmt: skip
     old = load_struck(tmp_path / "old")
     assert (old.ratios, old.sustained, old.release) == (None, False, None)
-    assert json.loads((voice_folder("piano") / "config.json").read_text())["version"] == 1
-    assert not load_struck(voice_folder("piano")).sustained
+    assert json.loads((voice_folder("harp") / "config.json").read_text())["version"] == 1
+    assert not load_struck(voice_folder("harp")).sustained
 
 
 def test_programs_that_are_held_have_voices_that_are_and_bars_have_modes():
