@@ -29,7 +29,7 @@ def test_a_folder_holds_weights_in_half_precision_and_a_card(name: str):
     """Nothing lies in it but config, weights in float16 and the card, which names the data, its licence and the figures of the config."""
     folder = voice_folder(name)
     assert {part.name for part in folder.iterdir()} == {"README.md", "config.json", "voice.safetensors"}
-    assert (folder / "voice.safetensors").stat().st_size < 1.3e6
+    assert (folder / "voice.safetensors").stat().st_size < 2e6
     with safe_open(str(folder / "voice.safetensors"), "np") as weights:
         assert {str(weights.get_tensor(key).dtype) for key in weights.keys()} == {"float16"}  # noqa: SIM118  (no mapping)
     facts = json.loads((folder / "config.json").read_text())["facts"]

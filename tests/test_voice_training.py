@@ -131,7 +131,7 @@ def test_the_documented_settings_are_the_defaults():
     text = (Path(__file__).parent.parent / "docs" / "voices.md").read_text()
     documented = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
     assert from_mapping(VoiceSettings, documented, "docs/voices.md") == VoiceSettings()
-    assert len(documented) + len(documented["voice"]) == 22
+    assert len(documented) + len(documented["voice"]) == 23
 
 
 @pytest.mark.parametrize(("loss", "said"), [(4.9, "good"), (5.0, "good"), (5.5, "usable"), (6.01, "not yet usable")])
@@ -260,6 +260,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "compass of its recordings: A3 to " in shown
     assert f"held-out loss {facts['held_out']['loss']:.2f}: {facts['word']}" in shown
+    assert f"told pitch and loudness alone, as songs are played: {facts['held_out']['without_code']['loss']:.2f}" in shown
     assert main(["voice", "train", str(folder), "-o", str(voice)]) == 1
     assert "a voice is in this folder already" in capsys.readouterr().err
     soundfile.write(folder / "zz_new.wav", np.concatenate([reed(300), np.zeros(9000), reed(330)]), RATE)

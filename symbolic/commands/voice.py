@@ -128,6 +128,8 @@ def _lines(output: str, facts: dict[str, Any]) -> list[str]:
     if held_out.get("step"):
         scale = " (5 is good, 6 is usable)" if facts.get("kind", "ddsp") == "ddsp" else ""
         lines.append(f"held-out loss {held_out['loss']:.2f}: {facts['word']}{scale}, at step {held_out['step']:,}")
+        if "without_code" in held_out:
+            lines.append(f"told pitch and loudness alone, as songs are played: {held_out['without_code']['loss']:.2f}")
     if "pitch_cents" in held_out:
         off = f"{held_out['pitch_outliers']:.1%} of the frames off by more than half a semitone"
         lines.append(f"loudness error {held_out['loudness_error']:.3f}, pitch off by {held_out['pitch_cents']:.1f} cents, {off}")

@@ -11,10 +11,10 @@ from symbolic.models.voices.timbre_encoder import TimbreEncoder
 class VoiceAutoencoder(nn.Module):
     """Both; `encoder` is None in a voice without a code."""
 
-    def __init__(self, config: VoiceConfig) -> None:
+    def __init__(self, config: VoiceConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        self.decoder = VoiceDecoder(config)
+        self.decoder = VoiceDecoder(config, dropout)
         self.encoder = TimbreEncoder(config) if config.code else None
 
     def code(self, sound: torch.Tensor, pitch: torch.Tensor, loudness: torch.Tensor) -> torch.Tensor | None:

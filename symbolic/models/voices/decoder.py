@@ -37,11 +37,11 @@ class Controls:
 
 
 class VoiceDecoder(nn.Module):
-    """The network; its state is the GRU's memory (1, B, H)."""
+    """The network; its state is the GRU's memory (1, B, H). In training, `dropout` of its inputs and of what the heads hear is left out."""
 
-    def __init__(self, config: VoiceConfig) -> None:
+    def __init__(self, config: VoiceConfig, dropout: float = 0.0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.dropout = config, dropout
         width = config.width
         self.pitch_layers = layers(1 + 2 * len(PERIODS), width, 2)
         self.loudness_layers = layers(config.stride + 1, width, 2)
@@ -78,9 +78,10 @@ class VoiceDecoder(nn.Module):
         if self.code_layers is not None:
             none = of_pitch.new_zeros(*steps[:2], self.config.code)
             told.append(self.code_layers(none if code is None else code.reshape(*steps, -1).mean(2)))
-        inputs = torch.cat(told, -1)
+        inputs = nn.functional.dropout(torch.cat(told, -1), self.dropout, self.training)
         remembered, state = self.gru(inputs, state)
         hidden = self.output_layers(torch.cat([remembered, inputs], -1))
+        hidden = nn.functional.dropout(hidden, self.dropout, self.training)
         partials = _gain(self.by_number(hidden) + self._read_curve(self.by_frequency(hidden), middle))
         noise = _gain(self.noise(hidden))
         reference = (10 ** ((loudness - REFERENCE_DB) / 20) * (1 - 10 ** ((-RANGE_DB - loudness) / 20))).reshape(steps)[..., None]

@@ -63,7 +63,7 @@ class _Training(FolderRun):
         torch.manual_seed(settings.random_seed)
         self.recordings, self.learned = recordings, recordings.chosen(False)
         self.held_out = heard_of(recordings)
-        voice = VoiceAutoencoder(_fitted(settings.voice, recordings, self.learned))
+        voice = VoiceAutoencoder(_fitted(settings.voice, recordings, self.learned), settings.dropout)
         super().__init__(voice, str(folder), recordings.fingerprint, output, settings, "loss")
         self.voice = voice
         if settings.from_voice is not None and not resume:

@@ -23,6 +23,7 @@ class VoiceSettings:
     high_weight: float = 0.5  # of what lies above 8 kHz, which Magenta's loss does not hear
     code_share: float = 0.65  # of the lanes are told the timbre code, the others must do without
     code_noise: float = 0.1  # standard deviation of what is added to it: near codes shall sound alike
+    dropout: float = 0.0  # of what the network hears and of what its heads hear; for few minutes of recordings
     gap_share: float = 0.3  # of the notes are followed by silence
     longest_gap: int = 75
     evaluate_every: int = 200
@@ -41,6 +42,6 @@ class VoiceSettings:
             raise InputError(f"learning_rate ({self.learning_rate}) must lie between 0 and 1")
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging ({self.averaging}) must be at least 0 and below 1")
-        for name in ("gap_share", "decay_share", "code_share", "code_noise"):
+        for name in ("gap_share", "decay_share", "code_share", "code_noise", "dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} ({getattr(self, name)}) must lie between 0 and 1")
