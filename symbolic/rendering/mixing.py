@@ -5,6 +5,7 @@ memory does not grow with the song. Notes are computed in a pool of threads and 
 does not depend on which thread was faster.
 """
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -75,7 +76,7 @@ def _played(
             _advance(sources, start + size, pool)
             all_begun = all(source.begun for source in sources)
             end = max(source.end for source in sources) + tail if all_begun else start + size + 1
-            dry, wet = zip(*(source.take(start, size) for source in sources), strict=True)
+            dry, wet = zip(*pool.map(Source.take, sources, itertools.repeat(start), itertools.repeat(size)), strict=True)
             yield dry, wet, min(size, end - start)
             start += size
 
@@ -129,11 +130,13 @@ def _advance(sources: Sequence[Source], until: int, pool: ThreadPoolExecutor) ->
     """Bring every note and every phrase of every source up to the sample `until`."""
     for source in sources:
         source.begin(until)
-    _advance_phrases([source for source in sources if isinstance(source, LearnedSource)], pool)
     work = [(source, voice) for source in sources if isinstance(source, SynthesizedSource) for voice in source.voices]
-    for first in range(0, len(work), BATCH):
-        batch = work[first : first + BATCH]
-        for (source, _), pieces in zip(batch, pool.map(lambda item: _pieces(item[1], until), batch), strict=True):
+    batches_of_notes = [work[first : first + BATCH] for first in range(0, len(work), BATCH)] or [[]]
+    playing = pool.map(lambda item: _pieces(item[1], until), batches_of_notes[0])  # begun now: phrases alone may leave a core idle
+    _advance_phrases([source for source in sources if isinstance(source, LearnedSource)], pool)
+    for number, batch in enumerate(batches_of_notes):
+        playing = playing if number == 0 else pool.map(lambda item: _pieces(item[1], until), batch)
+        for (source, _), pieces in zip(batch, playing, strict=True):
             for position, sound in pieces:
                 source.add(position, sound)
     for source in sources:

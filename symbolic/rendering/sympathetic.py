@@ -105,21 +105,36 @@ class Resonance:
         sound = np.zeros((2, last - first))
         total, own = self._pushed(first, last)
         pedal = self._within(self._pedal, first, last)
-        for pitch, string in self._strings.items():
-            state = self._states[pitch]
-            spans = _merged(pedal + self._within(self._keys.get(pitch, []), first, last))
-            if not spans and not state.any():
-                continue
-            push = total - own[pitch] if pitch in own else total
-            position = first
-            for begin, end in [*spans, (last, last)]:
-                if begin > position and state.any():
-                    _ring_loop(state, string.damped, 0.0 * string.push, push, position - first, begin - first, *string.gains, sound)
-                _ring_loop(state, string.free, string.push, push, begin - first, end - first, *string.gains, sound)
-                position = end
-            if np.abs(state).max() < STILL and not (spans and spans[-1][1] == last):
-                state[:] = 0
+        alike = []
+        for pitch in self._strings:
+            keys = self._within(self._keys.get(pitch, []), first, last)
+            if keys or pitch in own:
+                self._ring_strings([pitch], _merged(pedal + keys), total - own.get(pitch, 0.0), first, last, sound)
+            else:
+                alike.append(pitch)
+        if alike:
+            self._ring_strings(alike, _merged(pedal), total, first, last, sound)
         return sound
+
+    def _ring_strings(
+        self, pitches: Sequence[int], spans: Sequence[tuple[int, int]], push: np.ndarray, first: int, last: int, sound: np.ndarray
+    ) -> None:
+        """Add strings that are free in the same spans and moved by the same push (N,)."""
+        strings = [self._strings[pitch] for pitch in pitches]
+        state = np.concatenate([self._states[pitch] for pitch in pitches])
+        if not spans and not state.any():
+            return
+        free, damped, taken = (np.concatenate([getattr(one, name) for one in strings]) for name in ("free", "damped", "push"))
+        gains = np.concatenate([np.repeat(np.array([one.gains]).T, len(one.push), axis=1) for one in strings], axis=1)
+        position = first
+        for begin, end in [*spans, (last, last)]:
+            if begin > position and state.any():
+                _ring_loop(state, damped, 0.0 * taken, push, position - first, begin - first, gains, sound)
+            _ring_loop(state, free, taken, push, begin - first, end - first, gains, sound)
+            position = end
+        free_now = bool(spans) and spans[-1][1] == last
+        for pitch, own in zip(pitches, np.split(state, np.cumsum([len(one.push) for one in strings[:-1]])), strict=True):
+            self._states[pitch] = own if free_now or np.abs(own).max(initial=0.0) >= STILL else np.zeros_like(own)
 
     def _pushed(self, first: int, last: int) -> tuple[np.ndarray, dict[int, np.ndarray]]:
         """What moves the bridge (N,), and what each key's own note has of it."""
@@ -183,7 +198,7 @@ class _HeardStrike(StruckSound):
         """The next (2, S) samples."""
         position = self.position
         sound = super().next_segment()
-        self.pieces.append(self._resonance.heard(position, sound.mean(0)))
+        self.pieces.append(self._resonance.heard(position, np.float32(0.5) * (sound[0] + sound[1])))
         return sound
 
 
@@ -232,11 +247,11 @@ def low_pass(down: int) -> np.ndarray:
 
 def lowered(position: int, mono: np.ndarray, taps: np.ndarray, down: int) -> tuple[int, np.ndarray]:
     """Sound (S,) that begins at a sample of the song, filtered, at the rate `down` times as low: its first sample there, and (N,)."""
-    from scipy.signal import upfirdn
-
     before = position % down
-    padded = np.concatenate([np.zeros(before), mono])
-    return position // down, np.asarray(upfirdn(taps, padded, 1, down))
+    given = np.concatenate([np.zeros(before + len(taps) - 1, np.float32), mono, np.zeros(len(taps) - 1 + down, np.float32)])
+    low = np.empty((before + len(mono) + len(taps) - 2) // down + 1)
+    _lower_loop(taps[::-1].astype(np.float32), given.astype(np.float32, copy=False), down, low)
+    return position // down, low
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -251,23 +266,34 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 @compiled
+def _lower_loop(taps: np.ndarray, given: np.ndarray, down: int, low: np.ndarray) -> None:
+    """Every `down`th sample of what is given, filtered by taps in reverse order."""
+    for place in range(len(low)):
+        total, window = np.float32(0.0), given[place * down : place * down + len(taps)]
+        for tap in range(len(taps)):
+            total += taps[tap] * window[tap]
+        low[place] = total
+
+
+@compiled
 def _ring_loop(
-    state: np.ndarray, turns: np.ndarray, push: np.ndarray, given: np.ndarray, first: int, last: int, left: float, right: float,
-    sound: np.ndarray,
-) -> None:  # fmt: skip
-    """Turn the partials of a string (K,) for the samples `first` … `last` of what is given (N,), push them by it, and add their real parts
-    to both channels of the sound."""
+    state: np.ndarray, turns: np.ndarray, push: np.ndarray, given: np.ndarray, first: int, last: int, gains: np.ndarray, sound: np.ndarray
+) -> None:
+    """Turn the partials of strings (K,) for the samples `first` … `last` of what is given (N,), push them by it, and add their real parts
+    with their gains (2, K) to both channels of the sound."""
     partials = state.shape[0]
     x, y = state.real.copy(), state.imag.copy()
     c, s = turns.real.copy(), turns.imag.copy()
+    to_left, to_right = gains[0].copy(), gains[1].copy()
     for sample in range(first, last):
-        force, total = given[sample], 0.0
+        force, left, right = given[sample], 0.0, 0.0
         for k in range(partials):
             turned = x[k] * c[k] - y[k] * s[k] + push[k] * force
             y[k] = x[k] * s[k] + y[k] * c[k]
             x[k] = turned
-            total += turned
-        sound[0, sample] += left * total
-        sound[1, sample] += right * total
+            left += to_left[k] * turned
+            right += to_right[k] * turned
+        sound[0, sample] += left
+        sound[1, sample] += right
     for k in range(partials):
         state[k] = complex(x[k], y[k])
