@@ -314,7 +314,7 @@ def test_a_voice_of_another_version_is_told(tmp_path: Path, capsys: pytest.Captu
     assert run("transfer", source, "--voice", "violin", "-o", tmp_path / "b.wav") == 0
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
     good = (folder / "config.json").read_text()
-    for old, new, words in (('"version": 1', '"version": 7', "version 7"), ('"hop": 192', '"hop": 96', "500 frames a second")):
+    for old, new, words in (('"version": 2', '"version": 7', "version 7"), ('"hop": 192', '"hop": 96', "500 frames a second")):
         (folder / "config.json").write_text(good.replace(old, new))
         assert run("transfer", source, "--voice", folder, "-o", tmp_path / "c.wav") == 1
         error = capsys.readouterr().err

@@ -28,7 +28,7 @@ from symbolic.models.voices.configuration import VoiceConfig
 from symbolic.models.voices.voice import load_autoencoder
 from symbolic.settings import from_mapping, to_mapping
 from symbolic.training.voices.evaluation import evaluate_voice, played
-from symbolic.training.voices.loop import train_voice
+from symbolic.training.voices.loop import compass_of, train_voice
 from symbolic.training.voices.loss import training_loss, word
 from symbolic.training.voices.phrase_lanes import PhraseLanes
 from symbolic.training.voices.settings import VoiceSettings
@@ -198,6 +198,24 @@ def test_figures_are_those_of_whole_notes(recordings: Recordings):
     assert figures.loss == pytest.approx(np.mean(losses), rel=1e-4)
     assert figures.loudness_error == pytest.approx(np.mean(errors), rel=1e-4)
     assert figures.notes == 2
+
+
+@pytest.mark.parametrize(
+    ("notes", "low", "high"),
+    [
+        ([40, *range(58, 90), *range(58, 90)], 58, 89),  # a subharmonic heard once
+        ([*range(58, 90), 101], 58, 89),
+        ([40, 40, *range(58, 90)], 40, 89),  # twice is no accident
+        ([36, 48, 60, 72], 36, 72),  # every octave
+        ([52, 58, 64, 65], 52, 65),
+        ([60], 60, 60),
+        ([60, 80], 60, 80),
+    ],
+)
+def test_a_lone_note_far_from_all_others_is_no_compass(notes: list[int], low: int, high: int):
+    """The compass ends where notes are, not where one was heard wrongly; sparse recordings keep theirs."""
+    found = compass_of(440 * 2 ** ((np.array(notes) - 69) / 12))
+    assert np.round(69 + 12 * np.log2(np.array(found) / 440)).tolist() == [low, high]
 
 
 def test_ctrl_c_saves_and_resuming_changes_nothing(folder: Path, tmp_path: Path):

@@ -36,6 +36,7 @@ from symbolic.training.voices.phrase_lanes import PhraseLanes, Segment
 from symbolic.training.voices.settings import VoiceSettings
 from symbolic.training.voices.sounds import write_comparison
 
+FAR = 5.0  # semitones
 TOLD = 20  # verdicts on the recordings in the terminal; all are in training/recordings/notes.json
 
 
@@ -179,11 +180,30 @@ def _fitted(config: VoiceConfig, recordings: Recordings, notes: list[Note]) -> V
     """The configuration with the compass and the loudness of these notes."""
     if (config.sample_rate, config.hop) != (SAMPLE_RATE, HOP):
         raise InputError(f"voice: sample_rate {config.sample_rate} and hop {config.hop}; recordings are read at {SAMPLE_RATE} and {HOP}")
-    pitch, loudness = (np.concatenate([recordings.array(name, note) for note in notes]) for name in ("pitch", "loudness"))
+    medians = np.array([float(np.median(recordings.array("pitch", note))) for note in notes])
+    low, high = compass_of(medians)
+    inside = [note for note, median in zip(notes, medians, strict=True) if low <= median <= high]
+    loudness = np.concatenate([recordings.array("loudness", note) for note in notes])
     sounding = loudness > loudness.max() - 50
-    lowest, highest = (float(np.percentile(pitch[sounding], share)) for share in (0.2, 99.8))
+    pitch, level = (np.concatenate([recordings.array(name, note) for note in inside]) for name in ("pitch", "loudness"))
+    lowest, highest = (float(np.percentile(pitch[level > loudness.max() - 50], share)) for share in (0.2, 99.8))
     quantiles = tuple(round(float(value), 2) for value in np.percentile(loudness[sounding], np.arange(0, 101, 5)))
     return with_compass(config, round(lowest, 2), round(highest, 2), quantiles)
+
+
+def compass_of(pitches: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest of the pitches of notes (N,) in hertz, less a lone one far from all others at either end.
+
+    One wrongly heard note would let a voice be told pitches that it never learned. A lone note is far when the next one is more than five
+    semitones away and three times as far as that one is from its next: notes recorded at every octave all count.
+    """
+    ends = []
+    for order in (np.sort(pitches), np.sort(pitches)[::-1]):
+        steps = np.abs(np.diff(12 * np.log2(order)))
+        different = steps[steps > 0.5]
+        lone = len(different) > 1 and steps[0] > FAR and different[0] > 3 * different[1]
+        ends.append(float(order[1 if lone else 0]))
+    return ends[0], ends[1]
 
 
 def _told(recordings: Recordings, folder: Path) -> list[str]:
