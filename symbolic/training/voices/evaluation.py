@@ -41,6 +41,7 @@ class HeldOutFigures:
     pitch_cents: float
     pitch_outliers: float
     notes: int
+    frames: int  # whose pitch is sure
 
 
 def evaluate_voice(voice: VoiceAutoencoder, recordings: Recordings, notes: list[Note], coded: bool = True) -> HeldOutFigures:
@@ -58,7 +59,7 @@ def evaluate_voice(voice: VoiceAutoencoder, recordings: Recordings, notes: list[
     distances = np.concatenate(cents) if cents else np.zeros(0)
     return HeldOutFigures(
         float(np.mean(losses)), float(np.mean(loudness)), float(np.median(distances)) if len(distances) else float("nan"),
-        float((distances > OFF).mean()) if len(distances) else float("nan"), len(notes),
+        float((distances > OFF).mean()) if len(distances) else float("nan"), len(notes), len(distances),
     )  # fmt: skip
 
 
