@@ -5,13 +5,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.signal import upfirdn
 from symusic import ControlChange, Note, Score, Tempo, Track
 
 from symbolic.models.voices.struck import StruckVoice
 from symbolic.rendering.learned_part import LearnedPart
 from symbolic.rendering.mixing import mix_blocks
 from symbolic.rendering.performance import Part, PlayedNote, perform
-from symbolic.rendering.sympathetic import COUPLING, Resonance, overlapping, string_of
+from symbolic.rendering.sympathetic import COUPLING, Resonance, low_pass, lowered, overlapping, string_of
 
 RATE = 48000
 C3, C4, FIS4 = 48, 60, 66
@@ -162,3 +163,14 @@ def test_the_pedal_of_a_file_reaches_the_part():
 def test_only_a_voice_with_dampers_has_strings_that_are_let_free():
     with pytest.raises(ValueError, match="dampers"):
         Resonance(piano(None), part_of([(0, 1, C3, 90)]), 0.3, RATE)
+
+
+@pytest.mark.parametrize(("position", "size"), [(0, 3000), (7, 1001), (30, 1), (123456, 4097)])
+def test_the_lower_rate_is_a_plain_filter(position: int, size: int) -> None:
+    """A piece at the low rate is SciPy's filtering and leaving out, from the low sample on that lies before its beginning."""
+    sound = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+    taps = low_pass(10)
+    first, low = lowered(position, sound, taps, 10)
+    assert first == position // 10
+    expected = upfirdn(taps, np.concatenate([np.zeros(position % 10), sound]), 1, 10)
+    np.testing.assert_allclose(low, expected, atol=2e-6)

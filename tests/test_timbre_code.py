@@ -74,6 +74,11 @@ def test_blocks_with_a_code_are_the_whole(voice: VoiceAutoencoder) -> None:
     np.testing.assert_allclose(np.concatenate([*parts, player.flush()]), whole, atol=2e-6)
     plain = play(voice.decoder, pitch, loudness)
     np.testing.assert_array_equal(play(voice.decoder, pitch, loudness, code=0 * code), plain)
+    with torch.no_grad():
+        voice.decoder.noise.bias.fill_(-200.0)
+        told = [torch.from_numpy(np.append(one, one[-1:], 0))[None] for one in (pitch, loudness, code)]  # whole steps
+        tones = synthesise(told[0], voice.decoder(told[0], told[1], None, told[2])[0], SMALL)[0, : 90 * 192].numpy()
+    np.testing.assert_allclose(play(voice.decoder, pitch, loudness, code=code)[: 90 * 192], tones, atol=1e-4 * np.abs(tones).max())
     assert np.abs(plain - whole).max() > 1e-3
     with pytest.raises(ValueError, match=r"the code is \(91, 3\), it must be .* \(91, 4\)"):
         play(voice.decoder, pitch, loudness, code=code[:, :3])
