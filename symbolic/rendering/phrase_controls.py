@@ -87,10 +87,11 @@ class PhraseCurves:
         step: a note whose periods are many milliseconds long is not heard until one begins.
         """
         begins, found = time - seconds / 2, np.full(len(time), -1.0)
-        for moment, beat in self._alone:
-            moment = max(moment + SILENCED * seconds, self._begin)
+        moments = np.maximum(self._alone[:, 0] + SILENCED * seconds, self._begin)
+        first, last = np.searchsorted(moments, begins[0] - seconds, "right"), np.searchsorted(moments, begins[-1], "right")
+        for moment, beat in zip(moments[first:last], self._alone[first:last, 1], strict=True):
             frame = int(np.searchsorted(begins, moment))
-            if frame < len(time) and begins[frame] - seconds < moment and begins[frame] < beat:
+            if begins[frame] < beat:
                 pitch = self.at(np.linspace(begins[frame], beat, 9)).pitch.mean()
                 if pitch < STRUCK_BELOW:
                     found[frame] = -pitch * (beat + STRUCK - begins[frame]) % 1.0

@@ -26,7 +26,7 @@ PANEL = 2 * LANES
 # Rows that go through a panel together where there are 32 wide registers: their sums stay there while each weight is read once. The memory
 # has as many rows as phrases play together, and a weight that waits in a slower cache for every row would cost more than the products.
 GROUPS = {"multiply": (6, 1), "remember": (4, 2, 1)}
-BEND, CEILING, REFERENCE_DB = 400.0, 6.0, 19.8  # as in `decoder`, which imports torch
+BEND, CEILING, REFERENCE_DB = 400.0, 6.0, 19.8  # as in `decoder` and `layers`, which import torch
 PERIODS = (48.0, 24.0, 12.0, 6.0)
 
 
